@@ -1,0 +1,1 @@
+//! Backups of Claude's history and settings: snapshot, verify, restore, prune.

@@ -1,0 +1,2 @@
+//! The one place that knows Claude Code: finding it, its flags, settings, hooks, credentials,
+//! transcripts and the rules that recognise its failures.

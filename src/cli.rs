@@ -1,0 +1,101 @@
+//! The command line of claude-safe itself. Claude's own arguments are never parsed here:
+//! when the first argument is none of our words, everything goes to claude untouched.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// Starts the real Claude Code and brings it through outages of its sign-in and API service.
+#[derive(Debug, Parser)]
+#[command(
+    name = "claude-safe",
+    version,
+    about,
+    override_usage = "claude-safe [CLAUDE'S ARGUMENTS]\n       claude-safe <COMMAND> [OPTIONS]",
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What to do; anything else is passed to claude.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands; each lives in a file of its own below `commands/`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start claude with options of ours before `--`
+    Run(RunArgs),
+}
+
+/// `run [OPTIONS] -- CLAUDE'S ARGUMENTS`.
+#[derive(Debug, Default, clap::Args)]
+pub struct RunArgs {
+    /// Print nothing on stderr while waiting
+    #[arg(long)]
+    pub quiet: bool,
+    /// Use this profile of the configuration
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Set a configuration key for this run (`--set retry.max_wait=10s`)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Without a terminal: wait this long for someone to sign in
+    #[arg(long, value_name = "DURATION")]
+    pub wait_for_login: Option<String>,
+    /// Remember the session under this name, and resume it when the job is run again
+    #[arg(long, value_name = "NAME")]
+    pub job: Option<String>,
+    /// Print what would be done for each kind of failure, and start nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Claude's arguments
+    #[arg(last = true, value_name = "ARGS")]
+    pub claude_args: Vec<OsString>,
+}
+
+/// What the arguments ask for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Start claude.
+    Run(RunArgs),
+    /// One of our own commands.
+    Ours(Command),
+}
+
+/// Sorts the arguments (without the program's name).
+pub fn parse(args: Vec<OsString>) -> Result<Invocation, clap::Error> {
+    let first = args.first().and_then(|arg| arg.to_str());
+    if !first.is_some_and(is_ours) {
+        return Ok(Invocation::Run(RunArgs { claude_args: args, ..RunArgs::default() }));
+    }
+    let program = OsString::from("claude-safe");
+    Ok(match Cli::try_parse_from(std::iter::once(program).chain(args))?.command {
+        Command::Run(run) => Invocation::Run(run),
+        #[allow(unreachable_patterns)]
+        command => Invocation::Ours(command),
+    })
+}
+
+fn is_ours(word: &str) -> bool {
+    matches!(word, "-h" | "--help" | "-V" | "--version")
+        || Cli::command().get_subcommands().any(|command| command.get_name() == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_types_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn words_of_claude_reach_claude_untouched() {
+        for args in [&["auth", "login"][..], &["-p", "run"], &["mcp"], &["--resume"], &[]] {
+            let args: Vec<OsString> = args.iter().map(Into::into).collect();
+            let Ok(Invocation::Run(run)) = parse(args.clone()) else { panic!("{args:?}") };
+            assert_eq!(run.claude_args, args);
+        }
+    }
+}

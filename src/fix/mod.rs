@@ -1,0 +1,1 @@
+//! The fixes: what a rung does before the relaunch. One rung per file.

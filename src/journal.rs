@@ -1,0 +1,208 @@
+//! The journal: what every run did, as append-only JSON lines in the state directory.
+//! In: events of a run. Out: lines that `status`, `report`, `log` and `explain` read.
+//! Never holds a prompt, an argument's value, a token or a key; a journal that cannot be
+//! written never stops a run.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ladder::Rung;
+use crate::service::Health;
+use crate::watch::{ExitReason, Failure};
+
+/// A journal larger than this is moved to `journal.1.jsonl` at the next run's start (bytes).
+const ROTATE_AT_BYTES: u64 = 8 << 20;
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When.
+    pub at: Timestamp,
+    /// Which run (8 hexadecimal digits).
+    pub run: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// How a run is launched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// In a pseudo-terminal.
+    Terminal,
+    /// `-p`, or without a terminal.
+    Headless,
+}
+
+/// What a run can do. Closed: a new event must be given a meaning everywhere it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A run began.
+    RunStarted {
+        /// Our process.
+        pid: i32,
+        /// Its working directory.
+        cwd: PathBuf,
+        /// Terminal or headless.
+        mode: Mode,
+        /// Claude's version, if it was learned.
+        claude_version: Option<String>,
+        /// The job's name, with `run --job`.
+        job: Option<String>,
+    },
+    /// A child was started.
+    AttemptStarted {
+        /// Counts from 1.
+        attempt: u32,
+        /// The child's process.
+        pid: i32,
+        /// Whether it resumes a session.
+        resumed: bool,
+    },
+    /// Claude named its session.
+    Session {
+        /// The session's id.
+        id: String,
+    },
+    /// A failure was recognised.
+    Failed {
+        /// With its evidence.
+        failure: Failure,
+        /// What was known of the service.
+        health: Health,
+    },
+    /// What was decided about it.
+    Decided {
+        /// `act`, `wait_for_person`, `stand_aside` or `give_up`.
+        decision: String,
+        /// The rung, for `act`.
+        rung: Option<Rung>,
+        /// The wait before it (milliseconds).
+        after_ms: Option<u64>,
+        /// Why, for people.
+        why: String,
+    },
+    /// A wait ended: `timer`, `probe`, `enter`, `user`, `signal`, `credentials`.
+    WaitEnded {
+        /// What ended it.
+        by: String,
+        /// How long it took (milliseconds).
+        waited_ms: u64,
+    },
+    /// A message was typed into the living terminal UI; `taken` tells whether Claude accepted it.
+    Asked {
+        /// Claude began a turn with it.
+        taken: bool,
+    },
+    /// A fix ended.
+    Fixed {
+        /// Which.
+        rung: Rung,
+        /// What it did, or why it failed.
+        outcome: Result<String, String>,
+    },
+    /// A turn succeeded after a failure.
+    Recovered {
+        /// From the first failure of the streak to the success (milliseconds).
+        after_ms: u64,
+    },
+    /// Probes sent since the last such line.
+    Probed {
+        /// What is known now.
+        health: Health,
+    },
+    /// The run ended.
+    RunEnded {
+        /// Our exit code.
+        code: i32,
+        /// How the last child ended.
+        child: Option<ExitReason>,
+    },
+}
+
+/// Appends the events of one run.
+#[derive(Debug)]
+pub struct Journal {
+    run: String,
+    file: Option<File>,
+}
+
+impl Journal {
+    /// Where the journal lies below the state directory.
+    #[must_use]
+    pub fn path(state_dir: &Path) -> PathBuf {
+        state_dir.join("journal.jsonl")
+    }
+
+    /// Opens the journal for a new run; on any fault the run goes on without one.
+    #[must_use]
+    pub fn open(state_dir: &Path, run: &str) -> Self {
+        let path = Self::path(state_dir);
+        let open = || -> io::Result<File> {
+            crate::paths::private_dir(state_dir)?;
+            if std::fs::metadata(&path).is_ok_and(|meta| meta.len() > ROTATE_AT_BYTES) {
+                std::fs::rename(&path, state_dir.join("journal.1.jsonl"))?;
+            }
+            OpenOptions::new().append(true).create(true).mode(0o600).open(&path)
+        };
+        let file = open().inspect_err(|error| tracing::warn!(%error, "no journal")).ok();
+        Self { run: run.to_owned(), file }
+    }
+
+    /// The run's id.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Appends one event. The line is written in a single call, so that runs do not interleave.
+    pub fn record(&mut self, event: Event) {
+        tracing::info!(?event, "journal");
+        let Some(file) = &mut self.file else { return };
+        let entry = Entry { at: Timestamp::now(), run: self.run.clone(), event };
+        let Ok(mut line) = serde_json::to_vec(&entry) else { return };
+        line.push(b'\n');
+        if let Err(error) = file.write_all(&line) {
+            tracing::warn!(%error, "journal not written");
+            self.file = None;
+        }
+    }
+}
+
+/// Reads all entries, oldest first. Lines that are torn or unknown are passed over.
+#[must_use]
+pub fn read(state_dir: &Path) -> Vec<Entry> {
+    ["journal.1.jsonl", "journal.jsonl"]
+        .iter()
+        .filter_map(|name| File::open(state_dir.join(name)).ok())
+        .flat_map(|file| BufReader::new(file).lines().map_while(Result::ok))
+        .filter_map(|line| serde_json::from_str(&line).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_is_read_back_and_torn_lines_are_passed_over() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut journal = Journal::open(dir.path(), "0badcafe");
+        journal.record(Event::Asked { taken: true });
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(Journal::path(dir.path()))
+            .and_then(|mut file| file.write_all(b"{\"at\":\n"))
+            .expect("the journal is writable");
+        journal.record(Event::Session { id: "s".into() });
+        let events: Vec<Event> = read(dir.path()).into_iter().map(|entry| entry.event).collect();
+        assert_eq!(events, [Event::Asked { taken: true }, Event::Session { id: "s".into() }]);
+    }
+}

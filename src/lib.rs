@@ -1,0 +1,20 @@
+//! claude-safe starts the real Claude Code, watches it, and brings it through
+//! outages of its sign-in and API service. ARCHITECTURE.md has the map.
+
+pub mod backup;
+pub mod claude;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod error;
+pub mod fix;
+pub mod journal;
+pub mod ladder;
+pub mod launch;
+pub mod logging;
+pub mod notice;
+pub mod paths;
+pub mod plan;
+pub mod run;
+pub mod service;
+pub mod watch;

@@ -1,0 +1,1 @@
+//! Sandbox, fake service and terminal driver for the tests of claude-safe.
