@@ -1,0 +1,144 @@
+//! How Claude is signed in, as far as files and environment tell. Tokens are read to see
+//! whether they are there, and never leave this module.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// How Claude is signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignIn {
+    /// OAuth, with a refresh token; the access token is good until then.
+    Kept {
+        /// When the access token expires.
+        expires: Timestamp,
+    },
+    /// OAuth, with a refresh token; the access token has expired by the clock.
+    Expired,
+    /// Claude emptied the tokens: the sign-in is dead.
+    Emptied,
+    /// There are no credentials where they could be seen.
+    Missing,
+    /// The file cannot be read or is not what Claude writes.
+    Unreadable,
+    /// `CLAUDE_CODE_OAUTH_TOKEN`: OAuth without a refresh token.
+    Token,
+    /// An API key or token from the environment, which outranks a subscription.
+    ApiKey,
+    /// Bedrock, Vertex, Foundry or a gateway.
+    Provider,
+    /// macOS keeps them in the Keychain, which is not looked into.
+    Keychain,
+}
+
+impl SignIn {
+    /// Whether this is OAuth, for which Claude may be left to retry for hours: with a key it
+    /// would retry a wrong one 300 times.
+    #[must_use]
+    pub fn is_oauth(self) -> bool {
+        matches!(self, Self::Kept { .. } | Self::Expired | Self::Token | Self::Keychain)
+    }
+
+    /// Whether a refresh token is there, so that a 401 may pass by itself.
+    #[must_use]
+    pub fn can_refresh(self) -> bool {
+        matches!(self, Self::Kept { .. } | Self::Expired | Self::Keychain)
+    }
+}
+
+/// Reads the sign-in below Claude's configuration directory, with the process's environment.
+#[must_use]
+pub fn read(claude_dir: &Path) -> SignIn {
+    read_with(claude_dir, |name| std::env::var(name).ok(), Timestamp::now())
+}
+
+/// [`read`] with every input given.
+#[must_use]
+pub fn read_with(
+    claude_dir: &Path,
+    variable: impl Fn(&str) -> Option<String>,
+    now: Timestamp,
+) -> SignIn {
+    let set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
+    let providers =
+        ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
+    if providers.iter().any(|name| set(name)) {
+        return SignIn::Provider;
+    }
+    if set("ANTHROPIC_API_KEY") || set("ANTHROPIC_AUTH_TOKEN") {
+        return SignIn::ApiKey;
+    }
+    if set("CLAUDE_CODE_OAUTH_TOKEN") {
+        return SignIn::Token;
+    }
+    match std::fs::read(claude_dir.join(".credentials.json")) {
+        Ok(bytes) => from_file(&bytes, now),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if cfg!(target_os = "macos") {
+                SignIn::Keychain
+            } else {
+                SignIn::Missing
+            }
+        }
+        Err(_) => SignIn::Unreadable,
+    }
+}
+
+fn from_file(bytes: &[u8], now: Timestamp) -> SignIn {
+    let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return SignIn::Unreadable };
+    let Some(oauth) = value.get("claudeAiOauth") else { return SignIn::Missing };
+    let filled = |key: &str| oauth[key].as_str().is_some_and(|token| !token.is_empty());
+    if !filled("refreshToken") {
+        // A file written for a long-lived token has an access token alone.
+        return if filled("accessToken") { SignIn::Token } else { SignIn::Emptied };
+    }
+    let expires = oauth["expiresAt"].as_i64().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    match expires {
+        Some(expires) if expires > now => SignIn::Kept { expires },
+        _ => SignIn::Expired,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(file: Option<&str>, environment: &[(&str, &str)]) -> SignIn {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        if let Some(text) = file {
+            std::fs::write(dir.path().join(".credentials.json"), text).expect("written");
+        }
+        let variable = |name: &str| {
+            environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        read_with(dir.path(), variable, Timestamp::from_second(1_000).expect("in range"))
+    }
+
+    fn oauth(access: &str, refresh: &str, expires_ms: i64) -> String {
+        serde_json::json!({"claudeAiOauth": {
+            "accessToken": access, "refreshToken": refresh, "expiresAt": expires_ms
+        }})
+        .to_string()
+    }
+
+    #[test]
+    fn each_state_of_the_file_is_told_apart() {
+        let expires = Timestamp::from_second(2_000).expect("in range");
+        assert_eq!(read(Some(&oauth("a", "r", 2_000_000)), &[]), SignIn::Kept { expires });
+        assert_eq!(read(Some(&oauth("a", "r", 500_000)), &[]), SignIn::Expired);
+        assert_eq!(read(Some(&oauth("", "", 0)), &[]), SignIn::Emptied);
+        assert_eq!(read(Some("{}"), &[]), SignIn::Missing);
+        assert_eq!(read(Some("not json"), &[]), SignIn::Unreadable);
+        assert_eq!(read(None, &[]), SignIn::Missing);
+    }
+
+    #[test]
+    fn the_environment_outranks_the_file() {
+        let file = oauth("a", "r", 2_000_000);
+        assert_eq!(read(Some(&file), &[("ANTHROPIC_API_KEY", "k")]), SignIn::ApiKey);
+        assert_eq!(read(Some(&file), &[("CLAUDE_CODE_OAUTH_TOKEN", "t")]), SignIn::Token);
+        assert_eq!(read(Some(&file), &[("CLAUDE_CODE_USE_BEDROCK", "1")]), SignIn::Provider);
+        assert_ne!(read(Some(&file), &[("ANTHROPIC_API_KEY", "")]), SignIn::ApiKey);
+    }
+}
