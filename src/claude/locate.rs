@@ -76,13 +76,14 @@ fn is_shim(file: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
     use std::os::unix::fs::symlink;
 
     fn program(dir: &Path, text: &str) -> PathBuf {
         std::fs::create_dir_all(dir).expect("the directory can be made");
         let file = dir.join("claude");
         std::fs::write(&file, text).expect("the file can be written");
-        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).expect("mode");
+        std::fs::set_permissions(&file, Permissions::from_mode(0o755)).expect("mode");
         file
     }
 

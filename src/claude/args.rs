@@ -1,0 +1,494 @@
+//! Claude's command line as its parser reads it: which words are flags, which are their
+//! values, which is the prompt. In: the user's arguments. Out: facts about them, and edited
+//! copies. Nothing is reordered or rewritten that is not named.
+
+use std::ffi::OsString;
+
+/// How many values a flag takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Arity {
+    None,
+    One,
+    /// The next word, unless it begins with `-`.
+    Optional,
+    /// All words up to the next that begins with `-`.
+    Many,
+}
+
+use Arity::{Many, None as Zero, One, Optional};
+
+/// The flags of Claude Code 2.0 to 2.1, hidden ones included: every spelling and its arity.
+const FLAGS: &[(&[&str], Arity)] = &[
+    (&["--add-dir"], Many),
+    (&["--agent"], One),
+    (&["--agents"], One),
+    (&["--allow-dangerously-skip-permissions"], Zero),
+    (&["--allowedTools", "--allowed-tools"], Many),
+    (&["--append-system-prompt"], One),
+    (&["--append-system-prompt-file"], One),
+    (&["--autocompact"], One),
+    (&["--ax-screen-reader"], Zero),
+    (&["--background", "--bg"], Zero),
+    (&["--bare"], Zero),
+    (&["--betas"], Many),
+    (&["--brief"], Zero),
+    (&["--chrome"], Zero),
+    (&["--cloud"], Optional),
+    (&["--continue", "-c"], Zero),
+    (&["--dangerously-skip-permissions"], Zero),
+    (&["--debug", "-d"], Optional),
+    (&["--debug-file"], One),
+    (&["--desktop"], Zero),
+    (&["--disable-slash-commands"], Zero),
+    (&["--disallowedTools", "--disallowed-tools"], Many),
+    (&["--effort"], One),
+    (&["--environment"], One),
+    (&["--exclude-dynamic-system-prompt-sections"], Zero),
+    (&["--fallback-model"], One),
+    (&["--file"], Many),
+    (&["--fork-session"], Zero),
+    (&["--forward-subagent-text"], Zero),
+    (&["--from-pr"], Optional),
+    (&["--help", "-h"], Zero),
+    (&["--ide"], Zero),
+    (&["--include-hook-events"], Zero),
+    (&["--include-partial-messages"], Zero),
+    (&["--input-format"], One),
+    (&["--json-schema"], One),
+    (&["--max-budget-usd"], One),
+    (&["--max-thinking-tokens"], One),
+    (&["--max-turns"], One),
+    (&["--mcp-config"], Many),
+    (&["--mcp-debug"], Zero),
+    (&["--model"], One),
+    (&["--name", "-n"], One),
+    (&["--no-chrome"], Zero),
+    (&["--no-session-persistence"], Zero),
+    (&["--output-format"], One),
+    (&["--permission-mode"], One),
+    (&["--permission-prompt-tool"], One),
+    (&["--permission-prompts"], One),
+    (&["--plugin-dir"], One),
+    (&["--plugin-url"], One),
+    (&["--print", "-p"], Zero),
+    (&["--prompt-suggestions"], Optional),
+    (&["--remote-control"], Optional),
+    (&["--remote-control-session-name-prefix"], One),
+    (&["--replay-user-messages"], Zero),
+    (&["--restricted"], Zero),
+    (&["--resume", "-r"], Optional),
+    (&["--resume-session-at"], One),
+    (&["--safe-mode"], Zero),
+    (&["--sdk-url"], One),
+    (&["--session-id"], One),
+    (&["--setting-sources"], One),
+    (&["--settings"], One),
+    (&["--strict-mcp-config"], Zero),
+    (&["--system-prompt"], One),
+    (&["--system-prompt-file"], One),
+    (&["--system-prompt-snapshot"], One),
+    (&["--teleport"], Optional),
+    (&["--tmux"], Optional),
+    (&["--tools"], Many),
+    (&["--verbose"], Zero),
+    (&["--version", "-v"], Zero),
+    (&["--worktree", "-w"], Optional),
+];
+
+/// Claude's own subcommands: management and one-shot work, passed straight through.
+const COMMANDS: &[&str] = &[
+    "agents",
+    "attach",
+    "auth",
+    "auto-mode",
+    "config",
+    "daemon",
+    "doctor",
+    "gateway",
+    "help",
+    "import",
+    "install",
+    "kill",
+    "logs",
+    "mcp",
+    "migrate-installer",
+    "plugin",
+    "plugins",
+    "purge",
+    "respawn",
+    "rm",
+    "server",
+    "setup-token",
+    "stop",
+    "ultrareview",
+    "update",
+    "upgrade",
+];
+
+/// Flags with which someone else drives Claude, or with which it is no session in this terminal.
+const PROTOCOL: &[&str] =
+    &["--sdk-url", "--background", "--cloud", "--teleport", "--desktop", "--tmux"];
+
+/// What a relaunch leaves out: the prompt's place in a session is kept by `--resume`, and the
+/// rest would undo what the user changed since.
+const NOT_AGAIN: &[&str] = &[
+    "--session-id",
+    "--continue",
+    "--resume",
+    "--resume-session-at",
+    "--fork-session",
+    "--worktree",
+    "--model",
+    "--permission-mode",
+    "--from-pr",
+];
+
+/// One piece of the command line, with the words it was written as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    /// A known flag by its first spelling, with its values.
+    Flag { name: &'static str, values: Vec<OsString>, words: Vec<OsString> },
+    /// A flag we do not know; a bare word after it may be its value or the prompt.
+    Unknown { words: Vec<OsString> },
+    /// A word that is no flag.
+    Positional(OsString),
+    /// `--`.
+    Separator,
+}
+
+/// Where these arguments lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// A conversation (terminal or headless).
+    Conversation,
+    /// A sign-in: `auth login`, `setup-token`.
+    SignIn,
+    /// Anything else of claude's own: run plain.
+    Plain,
+}
+
+/// How a headless run prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// The final answer alone.
+    Text,
+    /// One JSON document at the end.
+    Json,
+    /// JSON lines as they come.
+    StreamJson,
+}
+
+/// The user's arguments for claude, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaudeArgs {
+    pieces: Vec<Piece>,
+}
+
+impl ClaudeArgs {
+    /// Reads the arguments as claude's own parser does.
+    #[must_use]
+    pub fn parse(args: &[OsString]) -> Self {
+        let mut pieces = Vec::new();
+        let mut rest = args.iter().peekable();
+        let mut only_positionals = false;
+        while let Some(word) = rest.next() {
+            let text = word.to_string_lossy();
+            if only_positionals || !text.starts_with('-') || text == "-" {
+                pieces.push(Piece::Positional(word.clone()));
+                continue;
+            }
+            if text == "--" {
+                only_positionals = true;
+                pieces.push(Piece::Separator);
+                continue;
+            }
+            let (spelling, attached) = split_flag(&text);
+            let Some((name, arity)) = known(spelling) else {
+                pieces.extend(cluster(word, &text).unwrap_or_else(|| {
+                    let mut words = vec![word.clone()];
+                    if attached.is_none() {
+                        words.extend(rest.next_if(|next| is_value(next)).cloned());
+                    }
+                    vec![Piece::Unknown { words }]
+                }));
+                continue;
+            };
+            let mut words = vec![word.clone()];
+            let mut values: Vec<OsString> = attached.map(OsString::from).into_iter().collect();
+            let wants = |taken: usize, next: &OsString| match arity {
+                Zero => false,
+                One => taken == 0,
+                Optional => taken == 0 && is_value(next),
+                Many => is_value(next),
+            };
+            while let Some(value) = rest.next_if(|next| wants(values.len(), next)) {
+                values.push(value.clone());
+                words.push(value.clone());
+            }
+            pieces.push(Piece::Flag { name, values, words });
+        }
+        Self { pieces }
+    }
+
+    fn flag(&self, wanted: &str) -> Option<&[OsString]> {
+        // As in claude, the last one wins.
+        self.pieces.iter().rev().find_map(|piece| match piece {
+            Piece::Flag { name, values, .. } if *name == wanted => Some(values.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// Whether a flag is there, by its first spelling in claude's help.
+    #[must_use]
+    pub fn has(&self, flag: &str) -> bool {
+        self.flag(flag).is_some()
+    }
+
+    /// The (last) value of a flag, as text.
+    #[must_use]
+    pub fn value(&self, flag: &str) -> Option<String> {
+        self.flag(flag)?.last().map(|value| value.to_string_lossy().into_owned())
+    }
+
+    /// What the arguments ask claude for.
+    #[must_use]
+    pub fn intent(&self) -> Intent {
+        let positionals: Vec<_> = self.positionals().map(|word| word.to_string_lossy()).collect();
+        let separated = self.pieces.first() == Some(&Piece::Separator);
+        match positionals.first().map(AsRef::as_ref) {
+            Some("setup-token") if !separated => return Intent::SignIn,
+            Some("auth")
+                if !separated && positionals.get(1).is_some_and(|word| word == "login") =>
+            {
+                return if self.has("--help") { Intent::Plain } else { Intent::SignIn };
+            }
+            Some(word) if !separated && COMMANDS.contains(&word) => return Intent::Plain,
+            _ => {}
+        }
+        let streams = self.value("--input-format").is_some_and(|format| format == "stream-json");
+        let leaves = ["--version", "--help"].iter().any(|flag| self.has(flag));
+        if streams || leaves || PROTOCOL.iter().any(|flag| self.has(flag)) {
+            return Intent::Plain;
+        }
+        Intent::Conversation
+    }
+
+    fn positionals(&self) -> impl Iterator<Item = &OsString> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Positional(word) => Some(word),
+            _ => None,
+        })
+    }
+
+    /// Whether a prompt stands in the arguments.
+    #[must_use]
+    pub fn has_prompt(&self) -> bool {
+        self.positionals().next().is_some()
+    }
+
+    /// Whether a word after an unknown flag could be the prompt, so that it cannot be left
+    /// out of a relaunch with certainty.
+    #[must_use]
+    pub fn prompt_is_uncertain(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Unknown { words } if words.len() > 1))
+    }
+
+    /// Whether `-p` is given.
+    #[must_use]
+    pub fn print(&self) -> bool {
+        self.has("--print")
+    }
+
+    /// How a headless run prints; unknown formats are claude's to refuse.
+    #[must_use]
+    pub fn output_format(&self) -> OutputFormat {
+        match self.value("--output-format").as_deref() {
+            Some("stream-json") => OutputFormat::StreamJson,
+            Some("json") => OutputFormat::Json,
+            _ => OutputFormat::Text,
+        }
+    }
+
+    /// Whether the user chose the session: by id, or by asking for an earlier one.
+    #[must_use]
+    pub fn chooses_session(&self) -> bool {
+        ["--session-id", "--resume", "--continue", "--from-pr", "--fork-session"]
+            .iter()
+            .any(|flag| self.has(flag))
+    }
+
+    /// The session the arguments name by its id, if Claude will continue in that very one.
+    #[must_use]
+    pub fn named_session(&self) -> Option<String> {
+        let named = if self.has("--fork-session") { None } else { self.value("--resume") };
+        self.value("--session-id").or(named).filter(|id| uuid::Uuid::try_parse(id).is_ok())
+    }
+
+    /// The arguments without one flag.
+    #[must_use]
+    pub fn without(&self, flag: &str) -> Self {
+        let keep = |piece: &&Piece| !matches!(piece, Piece::Flag { name, .. } if *name == flag);
+        Self { pieces: self.pieces.iter().filter(keep).cloned().collect() }
+    }
+
+    /// What a relaunch that resumes a session keeps: no prompt, nothing that chose the session
+    /// or that the user may have changed since.
+    #[must_use]
+    pub fn for_resume(&self) -> Self {
+        let keep = |piece: &&Piece| match piece {
+            Piece::Flag { name, .. } => !NOT_AGAIN.contains(name),
+            Piece::Unknown { .. } => true,
+            Piece::Positional(_) | Piece::Separator => false,
+        };
+        Self { pieces: self.pieces.iter().filter(keep).cloned().collect() }
+    }
+
+    /// The flags alone, as they were written: without prompt.
+    #[must_use]
+    pub fn without_prompt(&self) -> Self {
+        let keep = |piece: &&Piece| matches!(piece, Piece::Flag { .. } | Piece::Unknown { .. });
+        Self { pieces: self.pieces.iter().filter(keep).cloned().collect() }
+    }
+
+    /// The words, as the user wrote them.
+    #[must_use]
+    pub fn words(&self) -> Vec<OsString> {
+        let mut words = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Flag { words: own, .. } | Piece::Unknown { words: own } => {
+                    words.extend(own.iter().cloned());
+                }
+                Piece::Positional(word) => words.push(word.clone()),
+                Piece::Separator => words.push("--".into()),
+            }
+        }
+        words
+    }
+
+    /// Flags and their words, for the resume hint.
+    pub(super) fn launch_flags(&self) -> impl Iterator<Item = (Option<&'static str>, &[OsString])> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Flag { name, words, .. } => Some((Some(*name), words.as_slice())),
+            Piece::Unknown { words } => Some((None, words.as_slice())),
+            _ => None,
+        })
+    }
+}
+
+fn known(spelling: &str) -> Option<(&'static str, Arity)> {
+    FLAGS
+        .iter()
+        .find(|(spellings, _)| spellings.contains(&spelling))
+        .map(|(spellings, arity)| (spellings[0], *arity))
+}
+
+/// `--flag=value` in its two parts.
+fn split_flag(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('=') {
+        Some((flag, value)) if text.starts_with("--") => (flag, Some(value)),
+        _ => (text, None),
+    }
+}
+
+/// `-pc`: short flags without values written together.
+fn cluster(word: &OsString, text: &str) -> Option<Vec<Piece>> {
+    let letters = text.strip_prefix('-').filter(|letters| !letters.starts_with('-'))?;
+    let mut pieces = Vec::new();
+    for letter in letters.chars() {
+        let (name, arity) = known(&format!("-{letter}"))?;
+        (arity == Zero).then_some(())?;
+        // The words stay together at the first, so that they are written back as they came.
+        let words = if pieces.is_empty() { vec![word.clone()] } else { Vec::new() };
+        pieces.push(Piece::Flag { name, values: Vec::new(), words });
+    }
+    Some(pieces)
+}
+
+fn is_value(word: &OsString) -> bool {
+    let text = word.to_string_lossy();
+    !text.starts_with('-') || text == "-"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &[&str]) -> ClaudeArgs {
+        ClaudeArgs::parse(&line.iter().map(OsString::from).collect::<Vec<_>>())
+    }
+
+    fn resumed(line: &[&str]) -> Vec<String> {
+        let words = parse(line).for_resume().words();
+        words.iter().map(|word| word.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn words_come_back_as_they_were_written() {
+        for line in [
+            &["-p", "hi"][..],
+            &["--allowedTools", "Bash", "Edit", "--", "-dash prompt"],
+            &["-pc", "--model=opus", "multi\nline "],
+            &["--unknown", "value", "--settings", "{}", "-r"],
+        ] {
+            assert_eq!(parse(line).words(), line.iter().map(OsString::from).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_resume_keeps_flags_and_leaves_out_prompt_session_model_and_mode() {
+        assert_eq!(resumed(&["--verbose", "-p", "hi"]), ["--verbose", "-p"]);
+        assert_eq!(
+            resumed(&["--model", "opus", "-c", "--permission-mode=plan", "--add-dir", "a", "b"]),
+            ["--add-dir", "a", "b"]
+        );
+        assert_eq!(resumed(&["-r", "name", "-w", "--", "-prompt"]), [""; 0]);
+        assert_eq!(resumed(&["--some-new-flag", "x", "prompt"]), ["--some-new-flag", "x"]);
+    }
+
+    #[test]
+    fn what_the_arguments_ask_for() {
+        let intents = [
+            (&["hello"][..], Intent::Conversation),
+            (&["-p", "mcp servers?"], Intent::Conversation),
+            (&["--", "mcp"], Intent::Conversation),
+            (&[], Intent::Conversation),
+            (&["mcp", "list"], Intent::Plain),
+            (&["--debug", "--version"], Intent::Plain),
+            (&["-p", "--input-format", "stream-json"], Intent::Plain),
+            (&["--bg", "work"], Intent::Plain),
+            (&["auth", "status"], Intent::Plain),
+            (&["auth", "login"], Intent::SignIn),
+            (&["setup-token"], Intent::SignIn),
+        ];
+        for (line, intent) in intents {
+            assert_eq!(parse(line).intent(), intent, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn flags_are_seen_in_every_spelling_and_the_last_one_wins() {
+        assert!(parse(&["-pc"]).print() && parse(&["-pc"]).has("--continue"));
+        let twice = parse(&["--settings", "a.json", "--settings={}"]);
+        assert_eq!(twice.value("--settings").as_deref(), Some("{}"));
+        assert_eq!(parse(&["-p", "--output-format", "json"]).output_format(), OutputFormat::Json);
+        let value_like_flag = parse(&["--append-system-prompt", "-p"]);
+        assert!(!value_like_flag.print());
+    }
+
+    #[test]
+    fn the_session_is_named_only_by_an_id_that_stays() {
+        let id = "11111111-1111-4111-8111-111111111111";
+        assert_eq!(parse(&["--resume", id]).named_session().as_deref(), Some(id));
+        assert_eq!(parse(&["--resume", id, "--fork-session"]).named_session(), None);
+        assert_eq!(parse(&["--resume", "my name"]).named_session(), None);
+        assert!(parse(&["-c"]).chooses_session());
+    }
+
+    #[test]
+    fn a_word_after_an_unknown_flag_may_be_the_prompt() {
+        assert!(parse(&["--new-flag", "do it"]).prompt_is_uncertain());
+        assert!(!parse(&["--new-flag=1", "do it"]).prompt_is_uncertain());
+        assert!(parse(&["--new-flag=1", "do it"]).has_prompt());
+    }
+}
