@@ -99,10 +99,9 @@ mod tests {
         std::fs::write(at("plain/claude"), "text").expect("the file can be written");
         program(&at("shim"), "#!/bin/sh\n# claude-safe shim\n");
         let real = program(&at("real"), "#!/bin/sh\n");
-        let path = std::env::join_paths(
-            ["missing", "link", "loop", "plain", "shim", "real"].map(|name| at(name)),
-        )
-        .expect("no colon in the names");
+        let path =
+            std::env::join_paths(["missing", "link", "loop", "plain", "shim", "real"].map(at))
+                .expect("no colon in the names");
         assert_eq!(find(None, Some(&path)), Ok(real));
         assert_eq!(find(None, Some(OsStr::new(""))), Err(NotFound::Nowhere));
         assert!(matches!(find(Some(&at("shim/claude")), None), Err(NotFound::Override(..))));

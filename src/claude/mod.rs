@@ -3,4 +3,11 @@
 
 pub mod args;
 pub mod credentials;
+pub mod hooks;
 pub mod locate;
+pub mod resume_hint;
+pub mod session_file;
+pub mod settings;
+pub mod status_line;
+pub mod transcript;
+pub mod version;

@@ -1,0 +1,123 @@
+//! Claude's last words, "Resume this session with: claude FLAGS --resume ID", repeat its launch
+//! flags, and so would name the settings we added. This puts the line back to what plain
+//! claude prints. In: the bytes of one chunk. Out: the same bytes, or that one line rewritten.
+
+use std::ffi::OsString;
+
+use super::args::ClaudeArgs;
+
+/// What stands before the command, as Claude writes it.
+const MARK: &[u8] = b"Resume this session with:\x1b[22m\r\n\x1b[2m";
+const END: &[u8] = b"\x1b[22m";
+
+/// Flags that Claude repeats (measured on 2.1.330). One other flag, and it repeats none.
+const REPEATED: &[&str] = &[
+    "--agent",
+    "--allowedTools",
+    "--dangerously-skip-permissions",
+    "--debug-file",
+    "--disallowedTools",
+    "--effort",
+    "--model",
+    "--permission-mode",
+    "--setting-sources",
+    "--settings",
+    "--strict-mcp-config",
+    "--verbose",
+];
+/// Flags that choose the session, which the line does by itself.
+const PASSED_OVER: &[&str] = &["--session-id", "--resume", "--continue"];
+
+/// The rewrite for one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResumeHint {
+    flags: String,
+}
+
+impl ResumeHint {
+    /// From the user's own arguments.
+    #[must_use]
+    pub fn of(user: &ClaudeArgs) -> Self {
+        let mut flags = String::new();
+        for (name, words) in user.launch_flags() {
+            match name {
+                Some(name) if PASSED_OVER.contains(&name) => continue,
+                Some(name) if REPEATED.contains(&name) && words.iter().all(is_plain) => {}
+                _ => return Self { flags: String::new() },
+            }
+            for word in words {
+                flags.push_str(&word.to_string_lossy());
+                flags.push(' ');
+            }
+        }
+        Self { flags }
+    }
+
+    /// The chunk with the line put right, or `None` when there is nothing to put right.
+    /// `columns` is the terminal's width: a line that does not fit is printed without flags.
+    #[must_use]
+    pub fn rewrite(&self, chunk: &[u8], columns: u16) -> Option<Vec<u8>> {
+        let start = find(chunk, MARK)? + MARK.len();
+        let end = start + find(&chunk[start..], END)?;
+        let line = std::str::from_utf8(&chunk[start..end]).ok()?;
+        let id = line.strip_prefix("claude ")?.rsplit_once("--resume ")?.1;
+        let full = format!("claude {}--resume {id}", self.flags);
+        let plain =
+            if full.len() <= usize::from(columns) { full } else { format!("claude --resume {id}") };
+        if plain == line {
+            return None;
+        }
+        Some([&chunk[..start], plain.as_bytes(), &chunk[end..]].concat())
+    }
+}
+
+fn is_plain(word: &OsString) -> bool {
+    word.to_str().is_some_and(|text| {
+        text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./,:=@+%".contains(c))
+    })
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "6ae3a401-398e-4d22-87db-b05516017d66";
+
+    fn printed(user: &[&str], line: &str, columns: u16) -> String {
+        let args = ClaudeArgs::parse(&user.iter().map(OsString::from).collect::<Vec<_>>());
+        let text = |line: &str| {
+            format!("\x1b[2mResume this session with:\x1b[22m\r\n\x1b[2mclaude {line}\x1b[22m\r\n")
+        };
+        let chunk = text(line).into_bytes();
+        let out = ResumeHint::of(&args).rewrite(&chunk, columns).unwrap_or(chunk);
+        let out = String::from_utf8(out).expect("text");
+        out.split("\x1b[2mclaude ").nth(1).expect("the line").replace("\x1b[22m\r\n", "")
+    }
+
+    #[test]
+    fn the_line_is_what_plain_claude_prints() {
+        let ours = format!("--settings /state/s.json --verbose --resume {ID}");
+        let bare = format!("--resume {ID}");
+        assert_eq!(printed(&["--verbose", "hi"], &ours, 120), format!("--verbose {bare}"));
+        assert_eq!(printed(&[], &ours, 120), bare);
+        assert_eq!(printed(&["--verbose"], &bare, 120), format!("--verbose {bare}"));
+        assert_eq!(printed(&["--verbose"], &bare, 50), bare);
+        assert_eq!(printed(&["-n", "my name", "--verbose"], &ours, 120), bare);
+        assert_eq!(
+            printed(&["--resume", ID, "--model", "opus"], &bare, 90),
+            format!("--model opus {bare}")
+        );
+    }
+
+    #[test]
+    fn other_bytes_are_left_alone() {
+        let hint = ResumeHint { flags: "--verbose ".into() };
+        for chunk in [&b"Resume this session with: x"[..], b"", b"\xff\x1b[2mclaude --resume"] {
+            assert_eq!(hint.rewrite(chunk, 80), None);
+        }
+    }
+}

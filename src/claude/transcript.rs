@@ -1,0 +1,256 @@
+//! A session's transcript: what its last turn did, and whether it ended in a failure.
+//! In: the path of a `.jsonl` file, of which only the end is read. Out: plain facts.
+//! The file is Claude's; it is never written here.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::watch::TurnState;
+
+/// How much of the end is read at first; twice as much, and so on, until the last prompt is
+/// in it (bytes).
+const FIRST_READ_BYTES: u64 = 256 << 10;
+
+/// No more than this is ever read (bytes); a longer turn is `TurnState::Unknown`.
+const READ_CAP_BYTES: u64 = 32 << 20;
+
+/// A failure as the transcript records it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorLine {
+    /// Claude's class: `server_error`, `authentication_failed` …
+    pub error: Option<String>,
+    /// The HTTP status, when there was an answer.
+    pub status: Option<u16>,
+    /// The message shown to the user.
+    pub text: String,
+    /// When it was written.
+    pub at: Option<Timestamp>,
+}
+
+/// What the end of a transcript tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// What the last turn did.
+    pub turn: TurnState,
+    /// The failure it ended in, if it did.
+    pub failure: Option<ErrorLine>,
+    /// The file's size when it was read (bytes): more means that someone wrote since.
+    pub size: u64,
+    /// The last line's own id, to tell one failure from the next.
+    pub last_uuid: Option<String>,
+}
+
+/// Where the transcript of a session lies. The session's directory is named after the working
+/// directory it began in, which may have changed since, so all are looked through.
+#[must_use]
+pub fn find(claude_dir: &Path, session: &str) -> Option<PathBuf> {
+    let name = format!("{session}.jsonl");
+    let projects = std::fs::read_dir(claude_dir.join("projects")).ok()?;
+    projects.flatten().map(|project| project.path().join(&name)).find(|path| path.is_file())
+}
+
+/// The transcript in this working directory's project that was written to last, not before
+/// `since`: the witness of last resort, for versions that run no hooks.
+#[must_use]
+pub fn newest(claude_dir: &Path, cwd: &Path, since: std::time::SystemTime) -> Option<PathBuf> {
+    let project: String = cwd
+        .to_string_lossy()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    std::fs::read_dir(claude_dir.join("projects").join(project))
+        .ok()?
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "jsonl"))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .filter(|(modified, _)| *modified >= since)
+        .max()
+        .map(|(_, path)| path)
+}
+
+/// Reads the end of a transcript.
+pub fn tail(path: &Path) -> io::Result<Tail> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut want = FIRST_READ_BYTES;
+    loop {
+        let from = size.saturating_sub(want);
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.by_ref().take(want).read_to_end(&mut bytes)?;
+        let (turn, complete) = Turn::read(&bytes, from == 0);
+        if complete || want >= READ_CAP_BYTES {
+            let state = if complete { turn.state() } else { TurnState::Unknown };
+            return Ok(Tail {
+                turn: state,
+                failure: turn.failure,
+                size,
+                last_uuid: turn.last_uuid,
+            });
+        }
+        want *= 4;
+    }
+}
+
+/// The last turn, gathered line by line.
+#[derive(Debug, Default)]
+struct Turn {
+    prompted: bool,
+    answered: bool,
+    tools_open: Vec<String>,
+    tools_done: bool,
+    failure: Option<ErrorLine>,
+    last_uuid: Option<String>,
+}
+
+impl Turn {
+    /// Reads lines; `whole` tells whether they begin at the start of the file. The second
+    /// value tells whether the turn's first line is among them.
+    fn read(bytes: &[u8], whole: bool) -> (Self, bool) {
+        let mut turn = Self::default();
+        // The first line is torn when we began in the middle.
+        let lines = bytes.split(|byte| *byte == b'\n').skip(usize::from(!whole));
+        for line in lines {
+            if let Ok(line) = serde_json::from_slice::<Value>(line) {
+                turn.line(&line);
+            }
+        }
+        let complete = whole || turn.prompted;
+        (turn, complete)
+    }
+
+    fn line(&mut self, line: &Value) {
+        // A sub-agent's conversation is not the turn's.
+        if line["isSidechain"] == true || line.get("agentId").is_some() {
+            return;
+        }
+        match line["type"].as_str() {
+            Some("user") => self.user(line),
+            Some("assistant") => self.assistant(line),
+            _ => return,
+        }
+        self.last_uuid = line["uuid"].as_str().map(str::to_owned).or(self.last_uuid.take());
+    }
+
+    fn user(&mut self, line: &Value) {
+        let content = &line["message"]["content"];
+        let results: Vec<&str> = blocks(content, "tool_result")
+            .filter_map(|block| block["tool_use_id"].as_str())
+            .collect();
+        self.failure = None;
+        if results.is_empty() {
+            if line["isMeta"] != true {
+                *self = Self { prompted: true, ..Self::default() };
+            }
+            return;
+        }
+        self.tools_done = true;
+        self.tools_open.retain(|open| !results.contains(&open.as_str()));
+    }
+
+    fn assistant(&mut self, line: &Value) {
+        let content = &line["message"]["content"];
+        if line["isApiErrorMessage"] == true {
+            self.failure = Some(ErrorLine {
+                error: line["error"].as_str().map(str::to_owned),
+                status: line["apiErrorStatus"].as_u64().and_then(|code| u16::try_from(code).ok()),
+                text: blocks(content, "text").filter_map(|b| b["text"].as_str()).collect(),
+                at: line["timestamp"].as_str().and_then(|text| text.parse().ok()),
+            });
+            return;
+        }
+        self.failure = None;
+        self.answered = true;
+        let opened = blocks(content, "tool_use").filter_map(|block| block["id"].as_str());
+        self.tools_open.extend(opened.map(str::to_owned));
+    }
+
+    fn state(&self) -> TurnState {
+        if !self.tools_open.is_empty() {
+            TurnState::ToolOpen
+        } else if self.answered || self.tools_done {
+            TurnState::Partial
+        } else if self.prompted {
+            TurnState::Untouched
+        } else {
+            TurnState::NotPrompted
+        }
+    }
+}
+
+fn blocks<'a>(content: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    content.as_array().into_iter().flatten().filter(move |block| block["type"] == kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn tail_of(lines: &[Value]) -> Tail {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+        let text = lines.join("\n") + "\n";
+        std::fs::write(file.path(), text).expect("written");
+        tail(file.path()).expect("readable")
+    }
+
+    fn prompt() -> Value {
+        json!({"type": "user", "uuid": "u", "message": {"content": "do it"}})
+    }
+
+    fn assistant(block: &Value) -> Value {
+        json!({"type": "assistant", "message": {"content": [block]}})
+    }
+
+    fn failure() -> Value {
+        json!({"type": "assistant", "uuid": "e", "isApiErrorMessage": true, "error": "server_error",
+            "apiErrorStatus": 500, "message": {"content": [{"type": "text", "text": "API Error: 500"}]}})
+    }
+
+    fn result(id: &str) -> Value {
+        json!({"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": id}]}})
+    }
+
+    #[test]
+    fn a_failed_turn_is_untouched_until_an_answer_or_a_tool_followed() {
+        let tool = assistant(&json!({"type": "tool_use", "id": "t1"}));
+        let text = assistant(&json!({"type": "text", "text": "so far"}));
+        let states = [
+            (vec![], TurnState::NotPrompted),
+            (vec![prompt(), failure()], TurnState::Untouched),
+            (vec![prompt(), text, failure()], TurnState::Partial),
+            (vec![prompt(), tool.clone()], TurnState::ToolOpen),
+            (vec![prompt(), tool.clone(), result("t1"), failure()], TurnState::Partial),
+            (vec![prompt(), tool, result("other")], TurnState::ToolOpen),
+        ];
+        for (lines, state) in states {
+            assert_eq!(tail_of(&lines).turn, state, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn the_failure_is_the_last_line_of_the_main_conversation_only() {
+        let found = tail_of(&[prompt(), failure(), json!({"type": "last-prompt"})]);
+        let failed = found.failure.expect("it ended in a failure");
+        assert_eq!((failed.status, failed.error.as_deref()), (Some(500), Some("server_error")));
+        assert_eq!(found.last_uuid.as_deref(), Some("e"));
+        assert_eq!(tail_of(&[prompt(), failure(), prompt()]).failure, None);
+        let mut of_an_agent = failure();
+        of_an_agent["isSidechain"] = json!(true);
+        assert_eq!(tail_of(&[prompt(), of_an_agent]).failure, None);
+    }
+
+    #[test]
+    fn a_long_turn_is_read_back_to_its_prompt() {
+        let filler = assistant(&json!({"type": "text", "text": "x".repeat(300_000)}));
+        assert_eq!(
+            tail_of(&[prompt(), filler.clone(), filler, failure()]).turn,
+            TurnState::Partial
+        );
+    }
+}
