@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::watch::FailureKind;
+
 /// One look at one host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -24,4 +26,17 @@ pub struct Health {
     pub api: Reading,
     /// Why, one line each, for people.
     pub reasons: Vec<String>,
+}
+
+impl Health {
+    /// What counts for this kind of failure: the host that it met.
+    #[must_use]
+    pub fn of(&self, kind: FailureKind) -> Reading {
+        match kind {
+            FailureKind::AuthRefresh | FailureKind::LoginService | FailureKind::SignInNeeded => {
+                self.oauth
+            }
+            _ => self.api,
+        }
+    }
 }

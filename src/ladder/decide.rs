@@ -1,0 +1,258 @@
+//! The one table of what is done about a failure. Pure: the policy, what was tried, the
+//! failure and the service's health go in; a decision comes out. It ends: every path leads to
+//! a wait within the horizon, to a rung not yet used, or to an end.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::delay::Curve;
+use super::{Decision, History, Reason, Rung};
+use crate::service::{Health, Reading};
+use crate::watch::{Failure, FailureKind, TurnState};
+
+/// A network fault that lasts this long is said to look local.
+const LOOKS_LOCAL_AFTER: Duration = Duration::from_secs(600);
+
+/// Added to a reset time that is known to the minute only.
+const RESET_MARGIN: Duration = Duration::from_secs(5);
+
+/// A reset this far in the past means now, never tomorrow.
+const RESET_PAST: Duration = Duration::from_secs(300);
+
+/// What the run allows, and how it stands.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Waits between tries.
+    pub curve: Curve,
+    /// How long the run waits in all for one failure to pass.
+    pub horizon: Duration,
+    /// Tries against a healthy service before the next rung.
+    pub tries: u32,
+    /// The rungs that are turned on.
+    pub allowed: Vec<Rung>,
+    /// How the run stands at the moment of the question.
+    pub standing: Standing,
+}
+
+/// How a run stands when it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Without a terminal.
+    Headless,
+    /// A terminal whose Claude has ended.
+    TerminalEnded,
+    /// A living Claude at its prompt.
+    TerminalLiving {
+        /// The dim placeholder is there, so a message can be typed.
+        can_ask: bool,
+        /// Nobody is at the keys, nothing would be lost, and the configuration allows it to be
+        /// ended for a fix.
+        may_end: bool,
+        /// Nothing would be lost by a relaunch: no draft, no background task.
+        may_relaunch: bool,
+    },
+}
+
+/// The clock's readings that a decision needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Since the run began.
+    pub elapsed: Duration,
+    /// By the calendar.
+    pub wall: Timestamp,
+}
+
+/// Decides what is done about a failure.
+#[must_use]
+pub fn decide(
+    policy: &Policy,
+    history: &History,
+    failure: &Failure,
+    health: &Health,
+    now: Now,
+) -> Decision {
+    let question = Question { policy, history, failure, health, now };
+    match failure.kind {
+        FailureKind::SignInNeeded => person("sign in again: run `claude` and use /login"),
+        FailureKind::Refused => {
+            person("Claude names the cause above; waiting or retrying would not change it")
+        }
+        FailureKind::UsageLimit { resets } => question.usage_limit(resets),
+        FailureKind::Network { certificate: true } => {
+            give_up("a certificate or proxy refuses the connection; see `claude-safe check`")
+        }
+        FailureKind::SessionBroken => question.session_broken(),
+        FailureKind::AuthRefresh => question.auth_refresh(),
+        FailureKind::StartUp | FailureKind::Crash => question.start_up_or_crash(),
+        FailureKind::LoginService => question.login_service(),
+        FailureKind::Api | FailureKind::Network { .. } | FailureKind::Hang => {
+            question.wait_and_retry()
+        }
+    }
+}
+
+fn person(what: &str) -> Decision {
+    Decision::WaitForPerson(Reason(what.to_owned()))
+}
+
+fn give_up(why: &str) -> Decision {
+    Decision::GiveUp(Reason(why.to_owned()))
+}
+
+fn stand_aside(why: &str) -> Decision {
+    Decision::StandAside(Reason(why.to_owned()))
+}
+
+struct Question<'a> {
+    policy: &'a Policy,
+    history: &'a History,
+    failure: &'a Failure,
+    health: &'a Health,
+    now: Now,
+}
+
+impl Question<'_> {
+    fn allows(&self, rung: Rung) -> bool {
+        self.policy.allowed.contains(&rung)
+    }
+
+    fn down(&self) -> bool {
+        self.health.of(self.failure.kind) == Reading::Down
+    }
+
+    /// Failing against a service that answers, often enough to climb.
+    fn may_climb(&self) -> bool {
+        !self.down() && self.history.healthy_tries() >= self.policy.tries
+    }
+
+    /// Asks or relaunches after the next wait, within the horizon.
+    fn wait_and_retry(&self) -> Decision {
+        let tool_open = self.failure.turn == TurnState::ToolOpen;
+        if tool_open && self.policy.standing == Standing::Headless {
+            return give_up("a tool was running: a person must look before it runs again");
+        }
+        let rung = match self.policy.standing {
+            Standing::TerminalLiving { can_ask: true, .. } => Rung::AskAgain,
+            Standing::Headless
+            | Standing::TerminalEnded
+            | Standing::TerminalLiving { may_relaunch: true, .. } => Rung::Relaunch,
+            Standing::TerminalLiving { .. } => {
+                return stand_aside("something of yours is in the way; send it when you are ready");
+            }
+        };
+        if !self.allows(rung) {
+            return give_up(&format!("`rungs.{}` is off", rung.name()));
+        }
+        self.act(rung)
+    }
+
+    fn act(&self, rung: Rung) -> Decision {
+        let after = self.policy.curve.wait(self.history.count());
+        let since = self.history.failing_since().unwrap_or(self.now.elapsed);
+        if self.now.elapsed.saturating_sub(since) + after > self.policy.horizon {
+            return give_up("it has not passed within the horizon (`retry.horizon_…`)");
+        }
+        Decision::Act { rung, after }
+    }
+
+    /// The first of these fixes that is allowed and not yet used.
+    fn next_fix(&self, fixes: &[Rung]) -> Option<Decision> {
+        if let Standing::TerminalLiving { may_end: false, .. } = self.policy.standing {
+            return None;
+        }
+        // Never below one already used in this streak.
+        let highest = fixes.iter().rposition(|fix| self.history.used(*fix));
+        let open = &fixes[highest.map_or(0, |index| index + 1)..];
+        let fix = *open.iter().find(|fix| self.allows(**fix))?;
+        Some(self.act(fix))
+    }
+
+    fn auth_refresh(&self) -> Decision {
+        if self.down() && self.history.count() >= self.policy.tries {
+            let headless = self.policy.standing == Standing::Headless;
+            if headless && self.allows(Rung::ApiKey) && !self.history.used(Rung::ApiKey) {
+                return self.act(Rung::ApiKey);
+            }
+        }
+        if self.may_climb() {
+            let fixes = [Rung::Update, Rung::SignInReset];
+            return self.next_fix(&fixes).unwrap_or_else(|| {
+                person("the sign-in service answers, but this sign-in is refused: use /login")
+            });
+        }
+        self.wait_and_retry()
+    }
+
+    fn start_up_or_crash(&self) -> Decision {
+        let again = self.failure.kind == FailureKind::Crash
+            && self.history.crashes_before(self.now.elapsed) > 1;
+        if again && self.policy.standing != Standing::Headless {
+            return give_up("Claude crashed twice within 10 minutes; try `claude update`");
+        }
+        if self.failure.turn == TurnState::ToolOpen {
+            // Resuming shows the conversation; nothing is sent, so nothing runs twice.
+            return match self.policy.standing {
+                Standing::Headless => give_up("a tool was running when Claude died"),
+                _ => self.act(Rung::Relaunch),
+            };
+        }
+        let fixes = [Rung::Update, Rung::ClearCache];
+        if again || fixes.iter().any(|fix| self.history.used(*fix)) || self.may_climb() {
+            return self
+                .next_fix(&fixes)
+                .unwrap_or_else(|| give_up("nothing that is allowed is left to try"));
+        }
+        self.wait_and_retry()
+    }
+
+    fn session_broken(&self) -> Decision {
+        let untouched = matches!(self.failure.turn, TurnState::Untouched | TurnState::NotPrompted);
+        let living = matches!(self.policy.standing, Standing::TerminalLiving { .. });
+        if living {
+            return person("this conversation is damaged: /rewind goes back, /clear starts afresh");
+        }
+        if !untouched {
+            return person(
+                "this conversation is damaged, and tools have run in it: start a new one",
+            );
+        }
+        self.next_fix(&[Rung::NewSession])
+            .unwrap_or_else(|| give_up("this conversation is damaged, and a new one did not help"))
+    }
+
+    fn login_service(&self) -> Decision {
+        match self.policy.standing {
+            Standing::TerminalLiving { .. } => {
+                stand_aside("the sign-in service is failing; paste a fresh code once it is back")
+            }
+            _ => self.wait_and_retry(),
+        }
+    }
+
+    fn usage_limit(&self, resets: Option<Timestamp>) -> Decision {
+        if self.policy.standing != Standing::Headless {
+            return stand_aside("Claude itself goes on when the limit resets");
+        }
+        let Some(resets) = resets else {
+            return give_up("the usage limit is reached, and when it resets is not known");
+        };
+        let left = resets.duration_since(self.now.wall);
+        let wait = match Duration::try_from(left) {
+            Ok(left) => left + RESET_MARGIN,
+            Err(_) if left.unsigned_abs() <= RESET_PAST => self.policy.curve.first,
+            Err(_) => return give_up("the usage limit should have reset by now"),
+        };
+        let since = self.history.failing_since().unwrap_or(self.now.elapsed);
+        if self.now.elapsed.saturating_sub(since) + wait > self.policy.horizon {
+            return give_up(&format!("the usage limit resets at {resets}, past the horizon"));
+        }
+        Decision::Act { rung: Rung::Relaunch, after: wait }
+    }
+}
+
+/// Whether a network fault has lasted so long that it looks local.
+#[must_use]
+pub fn looks_local(history: &History, elapsed: Duration) -> bool {
+    history.failing_since().is_some_and(|since| elapsed.saturating_sub(since) >= LOOKS_LOCAL_AFTER)
+}

@@ -1,0 +1,102 @@
+//! What has happened in this run since things were last well: the memory of the ladder. Pure;
+//! times are spans since the run began, given by the caller.
+
+use std::time::Duration;
+
+use super::Rung;
+use crate::service::Reading;
+
+/// Two crashes within this are one too many (decided per run).
+pub const CRASH_WINDOW: Duration = Duration::from_secs(600);
+
+/// One try that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Try {
+    /// The rung it used.
+    pub rung: Rung,
+    /// When it was decided.
+    pub at: Duration,
+    /// What was known of the service in use then.
+    pub health: Reading,
+}
+
+/// The tries of the present streak of failures.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    tries: Vec<Try>,
+    first_failure: Option<Duration>,
+    last_failure: Option<Duration>,
+    crashes: Vec<Duration>,
+    failed_fixes: Vec<Rung>,
+}
+
+impl History {
+    /// A failure was seen. After `healthy_after` without one, the count starts over.
+    pub fn failed(&mut self, at: Duration, crash: bool, healthy_after: Duration) {
+        if self.last_failure.is_some_and(|last| at.saturating_sub(last) >= healthy_after)
+            && self.tries.last().is_none_or(|tried| at.saturating_sub(tried.at) >= healthy_after)
+        {
+            self.recovered();
+        }
+        self.first_failure.get_or_insert(at);
+        self.last_failure = Some(at);
+        if crash {
+            self.crashes.push(at);
+        }
+    }
+
+    /// A try was decided.
+    pub fn tried(&mut self, rung: Rung, at: Duration, health: Reading) {
+        self.tries.push(Try { rung, at, health });
+    }
+
+    /// A fix could not be applied; it is not tried again in this streak.
+    pub fn fix_failed(&mut self, rung: Rung) {
+        self.failed_fixes.push(rung);
+    }
+
+    /// A turn succeeded: the streak is over.
+    pub fn recovered(&mut self) {
+        let crashes = std::mem::take(&mut self.crashes);
+        *self = Self { crashes, ..Self::default() };
+    }
+
+    /// Since when things have been failing.
+    #[must_use]
+    pub fn failing_since(&self) -> Option<Duration> {
+        self.first_failure
+    }
+
+    /// How many tries were made in this streak.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.tries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many of the latest tries failed although the service answered: those that climb.
+    /// A try while it was down or unknown begins the count anew.
+    #[must_use]
+    pub fn healthy_tries(&self) -> u32 {
+        let healthy = self.tries.iter().rev().take_while(|tried| tried.health == Reading::Up);
+        u32::try_from(healthy.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether this rung was used, or failed to be applied, since the service last was down.
+    #[must_use]
+    pub fn used(&self, rung: Rung) -> bool {
+        self.failed_fixes.contains(&rung) || self.uses(rung) > 0
+    }
+
+    /// How often this rung was used in this streak.
+    #[must_use]
+    pub fn uses(&self, rung: Rung) -> usize {
+        self.tries.iter().filter(|tried| tried.rung == rung).count()
+    }
+
+    /// How many crashes lie within the window before `now`.
+    #[must_use]
+    pub fn crashes_before(&self, now: Duration) -> usize {
+        let recent = |at: &&Duration| now.saturating_sub(**at) < CRASH_WINDOW;
+        self.crashes.iter().filter(recent).count()
+    }
+}

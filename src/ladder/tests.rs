@@ -1,0 +1,222 @@
+//! Whole climbs as one list each, and properties of any climb.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::delay::Curve;
+use super::*;
+use crate::service::{Health, Reading};
+use crate::watch::{Failure, FailureKind, TurnState};
+
+const ALL: &[Rung] =
+    &[Rung::AskAgain, Rung::Relaunch, Rung::Update, Rung::NewSession, Rung::ClearCache];
+
+fn policy(standing: Standing) -> Policy {
+    Policy {
+        curve: Curve { first: Duration::from_secs(3), max: Duration::from_secs(60) },
+        horizon: Duration::from_secs(7_200),
+        tries: 3,
+        allowed: ALL.to_vec(),
+        standing,
+    }
+}
+
+fn failure(kind: FailureKind) -> Failure {
+    let turn = TurnState::Untouched;
+    Failure { kind, status: None, evidence: Vec::new(), session: None, turn }
+}
+
+fn health(reading: Reading) -> Health {
+    Health { oauth: reading, api: reading, reasons: Vec::new() }
+}
+
+/// Fails for ever against this service: the rungs used, in order, each named once per run of
+/// the same, and how it ended.
+fn climb(policy: &Policy, failure: &Failure, reading: Reading) -> Vec<String> {
+    let mut history = History::default();
+    let mut elapsed = Duration::ZERO;
+    let mut path = Vec::new();
+    for _ in 0..2_000 {
+        let crash = failure.kind == FailureKind::Crash;
+        history.failed(elapsed, crash, Duration::from_secs(600));
+        let now = Now { elapsed, wall: Timestamp::UNIX_EPOCH };
+        match decide(policy, &history, failure, &health(reading), now) {
+            Decision::Act { rung, after } => {
+                history.tried(rung, elapsed, reading);
+                elapsed += after;
+                path.push((rung.name().to_owned(), 1));
+            }
+            Decision::WaitForPerson(_) => path.push(("person".into(), 1)),
+            Decision::StandAside(_) => path.push(("aside".into(), 1)),
+            Decision::GiveUp(_) => path.push(("end".into(), 1)),
+        }
+        if matches!(path.last(), Some((name, _)) if ["person", "aside", "end"].contains(&&**name)) {
+            break;
+        }
+    }
+    path.dedup_by(|next, first| {
+        let same = next.0 == first.0;
+        first.1 += u32::from(same);
+        same
+    });
+    path.iter().map(|(name, count)| format!("{name}×{count}")).collect()
+}
+
+#[test]
+fn while_the_service_is_down_nothing_climbs() {
+    for kind in [FailureKind::Api, FailureKind::AuthRefresh, FailureKind::StartUp] {
+        let path = climb(&policy(Standing::Headless), &failure(kind), Reading::Down);
+        assert_eq!(path, ["relaunch×123", "end×1"], "{kind:?}");
+    }
+}
+
+#[test]
+fn against_a_healthy_service_each_kind_climbs_as_far_as_it_may() {
+    let climbs = [
+        (FailureKind::Api, vec!["relaunch×123", "end×1"]),
+        (FailureKind::AuthRefresh, vec!["relaunch×3", "update×1", "person×1"]),
+        (FailureKind::StartUp, vec!["relaunch×3", "update×1", "clear_cache×1", "end×1"]),
+        (FailureKind::Crash, vec!["relaunch×1", "update×1", "clear_cache×1", "end×1"]),
+        (FailureKind::SessionBroken, vec!["new_session×1", "end×1"]),
+        (FailureKind::SignInNeeded, vec!["person×1"]),
+        (FailureKind::Refused, vec!["person×1"]),
+        (FailureKind::Network { certificate: true }, vec!["end×1"]),
+        (FailureKind::UsageLimit { resets: None }, vec!["end×1"]),
+    ];
+    for (kind, path) in climbs {
+        let walked = climb(&policy(Standing::Headless), &failure(kind), Reading::Up);
+        assert_eq!(walked, path, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_living_terminal_is_only_asked_unless_it_may_be_ended() {
+    let living = |can_ask, may_end, may_relaunch| {
+        policy(Standing::TerminalLiving { can_ask, may_end, may_relaunch })
+    };
+    let auth = failure(FailureKind::AuthRefresh);
+    let asked = climb(&living(true, false, false), &auth, Reading::Up);
+    assert_eq!(asked, ["ask_again×3", "person×1"]);
+    let ended = climb(&living(true, true, true), &auth, Reading::Up);
+    assert_eq!(ended, ["ask_again×3", "update×1", "person×1"]);
+    let api = failure(FailureKind::Api);
+    assert_eq!(climb(&living(false, false, true), &api, Reading::Down)[0], "relaunch×123");
+    assert_eq!(climb(&living(false, false, false), &api, Reading::Down), ["aside×1"]);
+    let limit = failure(FailureKind::UsageLimit { resets: Some(Timestamp::UNIX_EPOCH) });
+    assert_eq!(climb(&living(true, true, true), &limit, Reading::Up), ["aside×1"]);
+}
+
+#[test]
+fn a_tool_whose_result_is_missing_is_never_run_again_unattended() {
+    let mut open = failure(FailureKind::Api);
+    open.turn = TurnState::ToolOpen;
+    assert_eq!(climb(&policy(Standing::Headless), &open, Reading::Down), ["end×1"]);
+}
+
+#[test]
+fn a_second_crash_at_a_terminal_is_not_relaunched() {
+    let crash = failure(FailureKind::Crash);
+    let path = climb(&policy(Standing::TerminalEnded), &crash, Reading::Unknown);
+    assert_eq!(path, ["relaunch×1", "end×1"]);
+}
+
+#[test]
+fn a_usage_limit_is_waited_for_only_within_the_horizon() {
+    let at = |second| Timestamp::from_second(second).expect("in range");
+    let now = Now { elapsed: Duration::ZERO, wall: at(10_000) };
+    let decide_for = |resets| {
+        let limit = failure(FailureKind::UsageLimit { resets: Some(at(resets)) });
+        let policy = policy(Standing::Headless);
+        match decide(&policy, &History::default(), &limit, &Health::default(), now) {
+            Decision::Act { after, .. } => after.as_secs(),
+            _ => 0,
+        }
+    };
+    assert_eq!(decide_for(13_600), 3_605);
+    assert_eq!(decide_for(9_900), 3, "just past means now");
+    assert_eq!(decide_for(9_000), 0, "long past is not tomorrow");
+    assert_eq!(decide_for(20_000), 0, "past the horizon");
+}
+
+#[test]
+fn rungs_that_are_off_are_passed_over() {
+    let mut policy = policy(Standing::Headless);
+    policy.allowed = vec![Rung::Relaunch, Rung::ClearCache];
+    let path = climb(&policy, &failure(FailureKind::StartUp), Reading::Up);
+    assert_eq!(path, ["relaunch×3", "clear_cache×1", "end×1"]);
+}
+
+#[test]
+fn the_key_is_used_only_when_allowed_and_while_sign_in_is_down() {
+    let mut policy = policy(Standing::Headless);
+    policy.allowed.push(Rung::ApiKey);
+    let auth = failure(FailureKind::AuthRefresh);
+    assert_eq!(climb(&policy, &auth, Reading::Down)[..2], ["relaunch×3", "api_key×1"]);
+    assert!(!climb(&policy, &auth, Reading::Up).concat().contains("api_key"));
+}
+
+#[test]
+fn after_a_healthy_period_the_count_starts_over() {
+    let mut history = History::default();
+    let healthy_after = Duration::from_secs(600);
+    history.failed(Duration::ZERO, false, healthy_after);
+    history.tried(Rung::Relaunch, Duration::ZERO, Reading::Down);
+    history.failed(Duration::from_secs(599), false, healthy_after);
+    assert_eq!(history.count(), 1);
+    history.failed(Duration::from_secs(1_200), false, healthy_after);
+    assert_eq!(history.count(), 0);
+}
+
+fn any_kind() -> impl Strategy<Value = FailureKind> {
+    prop_oneof![
+        Just(FailureKind::Api),
+        Just(FailureKind::AuthRefresh),
+        Just(FailureKind::LoginService),
+        Just(FailureKind::Network { certificate: false }),
+        Just(FailureKind::SessionBroken),
+        Just(FailureKind::StartUp),
+        Just(FailureKind::Crash),
+        Just(FailureKind::Hang),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_climb_ends_within_the_horizon_and_never_descends_while_healthy(
+        kind in any_kind(),
+        readings in prop::collection::vec(0u8..3, 1..40),
+        allowed in prop::sample::subsequence(ALL.to_vec(), 0..=ALL.len()),
+    ) {
+        let mut policy = policy(Standing::Headless);
+        policy.allowed = allowed;
+        let mut history = History::default();
+        let (mut elapsed, mut highest, mut ended) = (Duration::ZERO, None, false);
+        for step in 0..5_000 {
+            let reading = [Reading::Up, Reading::Down, Reading::Unknown][usize::from(readings[step % readings.len()])];
+            history.failed(elapsed, kind == FailureKind::Crash, Duration::from_secs(600));
+            let now = Now { elapsed, wall: Timestamp::UNIX_EPOCH };
+            match decide(&policy, &history, &failure(kind), &health(reading), now) {
+                Decision::Act { rung, after } => {
+                    prop_assert!(after <= policy.curve.max);
+                    prop_assert!(policy.allowed.contains(&rung));
+                    if reading == Reading::Down {
+                        highest = None;
+                        prop_assert!(rung <= Rung::Relaunch || kind == FailureKind::SessionBroken
+                            || kind == FailureKind::Crash || history.used(Rung::Update)
+                            || history.used(Rung::ClearCache));
+                    }
+                    if reading == Reading::Up && history.healthy_tries() > 0 {
+                        prop_assert!(highest.is_none_or(|highest| rung >= highest));
+                        highest = Some(rung);
+                    }
+                    history.tried(rung, elapsed, reading);
+                    elapsed += after;
+                }
+                _ => { ended = true; break; }
+            }
+        }
+        prop_assert!(ended && elapsed <= policy.horizon);
+    }
+}
