@@ -118,7 +118,7 @@ impl Question<'_> {
     }
 
     fn down(&self) -> bool {
-        self.health.of(self.failure.kind) == Reading::Down
+        self.health.facing(self.failure.kind) == Reading::Down
     }
 
     /// Failing against a service that answers, often enough to climb.

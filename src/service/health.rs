@@ -31,7 +31,7 @@ pub struct Health {
 impl Health {
     /// What counts for this kind of failure: the host that it met.
     #[must_use]
-    pub fn of(&self, kind: FailureKind) -> Reading {
+    pub fn facing(&self, kind: FailureKind) -> Reading {
         match kind {
             FailureKind::AuthRefresh | FailureKind::LoginService | FailureKind::SignInNeeded => {
                 self.oauth
