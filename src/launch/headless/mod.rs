@@ -1,0 +1,175 @@
+//! Launching claude without a terminal: pipes, or a pseudo-terminal as stdout alone when ours is
+//! a terminal (claude prints differently to one). In: a command. Out: its bytes and its end.
+//! The child stays in our process group, so the terminal's own signals reach it as plain claude's.
+
+mod output;
+mod stdin;
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::pty::openpty;
+use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
+use tokio::io::unix::AsyncFd;
+use tokio::process::{Child, Command};
+
+pub use output::{Attempt, Output};
+pub use stdin::{Stdin, Tape};
+
+use crate::plan::LaunchPlan;
+use crate::watch::ExitReason;
+
+/// After the child's end its pipe is read on for this long: a grandchild may hold it open.
+const DRAIN: Duration = Duration::from_millis(250);
+
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// A running child.
+#[derive(Debug)]
+pub struct HeadlessChild {
+    child: Child,
+    stdout: AsyncFd<File>,
+    ended: Option<ExitReason>,
+    closed: bool,
+}
+
+/// What a child did next.
+#[derive(Debug)]
+pub enum Happening {
+    /// It printed.
+    Printed(Vec<u8>),
+    /// It ended, and all it printed has been read.
+    Ended(ExitReason),
+}
+
+/// Starts the child; its stdin is returned when it is a pipe of ours.
+pub fn launch(
+    plan: &LaunchPlan,
+    stdin: &Stdin,
+) -> io::Result<(HeadlessChild, Option<tokio::process::ChildStdin>)> {
+    let (ours, theirs) = stdout_pair()?;
+    let mut command = Command::new(&plan.program);
+    command.args(plan.args()).stdout(Stdio::from(theirs)).stderr(Stdio::inherit());
+    command.stdin(match stdin {
+        _ if !plan.sends_prompt() => Stdio::null(),
+        Stdin::Inherited => Stdio::inherit(),
+        Stdin::Taped(_) => Stdio::piped(),
+    });
+    for (name, value) in plan.environment() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    if let Some(cwd) = existing(plan.cwd.as_ref()) {
+        command.current_dir(cwd);
+    }
+    let mut child = command.spawn()?;
+    // The command still holds the child's end, which must close for the pipe to end.
+    drop(command);
+    let pipe = child.stdin.take();
+    set_nonblocking(&ours)?;
+    let stdout = AsyncFd::new(File::from(ours))?;
+    Ok((HeadlessChild { child, stdout, ended: None, closed: false }, pipe))
+}
+
+fn existing(cwd: Option<&PathBuf>) -> Option<&PathBuf> {
+    cwd.filter(|dir| dir.is_dir())
+}
+
+/// Our end and the child's: a pipe, or a raw pseudo-terminal when our stdout is a terminal.
+fn stdout_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    if !io::stdout().is_terminal() {
+        let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        return Ok((read, write));
+    }
+    let size = crate::launch::terminal_size(&io::stdout());
+    let pair = openpty(size.as_ref(), None)?;
+    // The user's terminal adds the carriage returns; twice would be once too often.
+    let mut modes = tcgetattr(&pair.slave)?;
+    cfmakeraw(&mut modes);
+    tcsetattr(&pair.slave, SetArg::TCSANOW, &modes)?;
+    for end in [&pair.master, &pair.slave] {
+        nix::fcntl::fcntl(end, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
+    }
+    Ok((pair.master, pair.slave))
+}
+
+fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let flags = OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?);
+    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+impl HeadlessChild {
+    /// The child's process id; 0 once it is reaped.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default()
+    }
+
+    /// Waits for what it does next. Cancelling this loses nothing.
+    pub async fn next(&mut self) -> io::Result<Happening> {
+        loop {
+            match (self.ended, self.closed) {
+                (Some(reason), true) => return Ok(Happening::Ended(reason)),
+                (None, true) => self.ended = Some(reason(self.child.wait().await?)),
+                (Some(reason), false) => {
+                    match tokio::time::timeout(DRAIN, read(&self.stdout)).await {
+                        Ok(Some(bytes)) => return Ok(Happening::Printed(bytes)),
+                        Ok(None) => self.closed = true,
+                        Err(_) => return Ok(Happening::Ended(reason)),
+                    }
+                }
+                (None, false) => {
+                    tokio::select! {
+                        biased;
+                        bytes = read(&self.stdout) => match bytes {
+                            Some(bytes) => return Ok(Happening::Printed(bytes)),
+                            None => self.closed = true,
+                        },
+                        status = self.child.wait() => self.ended = Some(reason(status?)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        if self.pid() > 0 {
+            // It may have ended meanwhile.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal);
+        }
+    }
+}
+
+/// The next bytes; `None` at the end (a pseudo-terminal ends with an I/O error).
+async fn read(stdout: &AsyncFd<File>) -> Option<Vec<u8>> {
+    use std::io::Read as _;
+    loop {
+        let mut ready = stdout.readable().await.ok()?;
+        let mut buffer = vec![0; CHUNK_BYTES];
+        match ready.try_io(|file| file.get_ref().read(&mut buffer)) {
+            Ok(Ok(0) | Err(_)) => return None,
+            Ok(Ok(read)) => {
+                buffer.truncate(read);
+                return Some(buffer);
+            }
+            Err(_would_block) => {}
+        }
+    }
+}
+
+fn reason(status: ExitStatus) -> ExitReason {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => ExitReason::Code(code),
+        (None, signal) => ExitReason::Signal(signal.unwrap_or_default()),
+    }
+}
