@@ -74,7 +74,7 @@ pub fn launch(
     drop(command);
     let pipe = child.stdin.take();
     set_nonblocking(&ours)?;
-    let stdout = AsyncFd::new(File::from(ours))?;
+    let stdout = AsyncFd::register(File::from(ours))?;
     Ok((HeadlessChild { child, stdout, ended: None, closed: false }, pipe))
 }
 
