@@ -6,9 +6,13 @@ mod look;
 mod modes;
 mod screen;
 mod verdict;
+mod watcher;
 
 pub use input::{Input, InputSplitter, Key, Piece};
 pub use look::{InputBox, Look, Panel, Placeholder, Retrying, Title, VimMode};
 pub use modes::Modes;
 pub use screen::Screen;
 pub use verdict::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
+pub use watcher::{
+    ErrorLine, Hook, Readings, SessionStatus, Watcher, WhyNot, by_screen, is_typable,
+};
