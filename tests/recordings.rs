@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use claude_safe::claude::rules::{Classified, Observation, Place, Rules};
-use claude_safe::watch::{FailureKind, Screen, by_screen};
+use claude_safe::watch::{FailureKind, Modes, Screen, by_screen};
 use proptest::prelude::*;
 
 struct Recording {
@@ -152,7 +152,7 @@ fn after_a_kill_the_modes_left_on_are_known_and_after_an_exit_there_are_none() {
     assert_ne!(screen.modes().reset(), b"");
     let reset = screen.modes().reset();
     screen.feed(&reset);
-    assert_eq!(screen.modes(), Default::default());
+    assert_eq!(screen.modes(), Modes::default());
     assert_eq!(modes("exit-normal-80x24").reset(), b"", "{:?}", modes("exit-normal-80x24"));
 }
 

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::credentials::SignIn;
 use super::resets::resets;
+use super::version::Version;
 use crate::watch::{Evidence, FailureKind, Source};
 
 const BUILT_IN: &str = include_str!("rules.toml");
@@ -93,24 +94,6 @@ pub struct Classified {
     pub evidence: Evidence,
     /// How far it is believed.
     pub trust: Trust,
-}
-
-/// A version of Claude Code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version(pub u32, pub u32, pub u32);
-
-impl Version {
-    /// Reads `2.1.330`; missing parts are 0, anything behind them is passed over.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.trim().splitn(3, '.').map(|part| {
-            let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
-            part[..digits].parse::<u32>().ok()
-        });
-        let first = parts.next()??;
-        let mut next = || parts.next().flatten().unwrap_or(0);
-        Some(Self(first, next(), next()))
-    }
 }
 
 /// A rule as written.
@@ -312,7 +295,10 @@ fn version_bounds(text: &str) -> Result<Vec<(Bound, Version)>, String> {
             .strip_prefix(">=")
             .map(|number| (Bound::AtLeast, number))
             .or_else(|| part.strip_prefix('<').map(|number| (Bound::Below, number)))?;
-        Some((bound, Version::parse(number)?))
+        let mut parts = number.trim().splitn(3, '.').map(|part| part.parse::<u32>().ok());
+        // missing parts are 0; a part that is no number is a mistake
+        let mut next = || parts.next().unwrap_or(Some(0));
+        Some((bound, Version(next()?, next()?, next()?)))
     };
     text.split(',')
         .map(|part| {

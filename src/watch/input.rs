@@ -241,7 +241,8 @@ fn csi(bytes: &[u8], last: u8) -> Input {
         b'y' if bytes.ends_with(b"$") => Input::Report,
         // mouse: SGR, and the older form with three numbers
         b'M' | b'm' if private || numbers().len() == 3 => Input::Report,
-        b'u' if private => Input::Report,
+        // kitty flags, cursor position
+        b'u' | b'R' if private => Input::Report,
         b'u' => {
             let numbers = numbers();
             let number = |index: usize| numbers.get(index).copied().flatten();
@@ -251,8 +252,7 @@ fn csi(bytes: &[u8], last: u8) -> Input {
             [_, modifiers, code] => modified(code.unwrap_or(0), modifiers.unwrap_or(1)),
             _ => Input::Key(Key::Other),
         },
-        // a cursor position; in row 1 it looks like F3 with a modifier
-        b'R' if private => Input::Report,
+        // the older cursor position; in row 1 it looks like F3 with a modifier
         b'R' => match numbers().as_slice() {
             [Some(1), Some(0..=16)] => Input::Key(Key::Other),
             [Some(_), Some(_)] => Input::Report,

@@ -13,6 +13,4 @@ pub use look::{InputBox, Look, Panel, Placeholder, Retrying, Title, VimMode};
 pub use modes::Modes;
 pub use screen::Screen;
 pub use verdict::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
-pub use watcher::{
-    ErrorLine, Hook, Readings, SessionStatus, Watcher, WhyNot, by_screen, is_typable,
-};
+pub use watcher::{Hook, Readings, Watcher, WhyNot, by_screen, is_typable};

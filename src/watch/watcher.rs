@@ -5,13 +5,16 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::ZonedDateTime;
+use jiff::{Timestamp, ZonedDateTime};
 
 use super::input::{Input, Key};
 use super::look::{InputBox, Look, Panel, Placeholder, Title, VimMode};
 use super::verdict::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
 use crate::claude::credentials::SignIn;
-use crate::claude::rules::{Classified, Observation, Place, Rules, Version};
+use crate::claude::rules::{Classified, Observation, Place, Rules};
+use crate::claude::session_file::Status;
+use crate::claude::transcript::{ErrorLine, Tail};
+use crate::claude::version::Version;
 
 /// The screen counts as settled when nothing was written for this long.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -40,47 +43,17 @@ pub enum Hook {
     },
 }
 
-/// The last error line of the transcript, if nothing but bookkeeping follows it and it is newer
-/// than this attempt's start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ErrorLine {
-    /// `uuid`: the same line is reported once.
-    pub id: String,
-    /// `error`.
-    pub error: String,
-    /// `apiErrorStatus`.
-    pub status: Option<u16>,
-    /// Its text.
-    pub text: String,
-}
-
-/// `status` of `sessions/<pid>.json`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum SessionStatus {
-    /// No such file, or another word in it.
-    #[default]
-    Unknown,
-    /// `idle`.
-    Idle,
-    /// `busy`.
-    Busy,
-    /// `waiting`: a dialog is open.
-    Waiting,
-}
-
 /// What the caller read for a look.
 #[derive(Debug, Clone, Default)]
 pub struct Readings {
-    /// The transcript's last error line.
-    pub error_line: Option<ErrorLine>,
-    /// What the transcript proves about the turn.
-    pub turn: TurnState,
+    /// The end of the transcript.
+    pub tail: Tail,
     /// A foreign process wrote to the transcript, or another live one has the session.
     pub foreign_writer: bool,
     /// The sign-in.
     pub sign_in: Option<SignIn>,
     /// `sessions/<pid>.json`.
-    pub status: SessionStatus,
+    pub status: Option<Status>,
     /// `vim.mode` of the last status line call is there and not `INSERT`.
     pub vim_commands: bool,
     /// Claude's session id.
@@ -125,6 +98,7 @@ pub enum WhyNot {
 /// Watches one attempt at a terminal.
 #[derive(Debug)]
 pub struct Watcher {
+    launched: Timestamp,
     last_output: Instant,
     hook: Option<(Instant, Hook)>,
     typed: Option<Instant>,
@@ -137,10 +111,12 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// A watcher of a child started now.
+    /// A watcher of a child started now, which is `launched` by the calendar: failures that the
+    /// transcript records for before are old.
     #[must_use]
-    pub fn new(now: Instant) -> Self {
+    pub fn new(now: Instant, launched: Timestamp) -> Self {
         Self {
+            launched,
             last_output: now,
             hook: None,
             typed: None,
@@ -203,6 +179,11 @@ impl Watcher {
         }
     }
 
+    /// The error that the transcript ends in, if this attempt made it.
+    fn error_line<'a>(&self, read: &'a Readings) -> Option<&'a ErrorLine> {
+        read.tail.failure.as_ref().filter(|line| line.at.is_some_and(|at| at >= self.launched))
+    }
+
     fn settled(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.last_output) >= SETTLED
     }
@@ -224,7 +205,7 @@ impl Watcher {
         if shown && look.box_is_empty() {
             self.typed = None;
         }
-        if look.is_busy() || read.status == SessionStatus::Busy {
+        if look.is_busy() || read.status == Some(Status::Busy) {
             return None;
         }
         let seen = |place: Place, text: &str, error: Option<&str>, status: Option<u16>| {
@@ -238,24 +219,23 @@ impl Watcher {
                 now: wall,
             })
         };
-        let line = read.error_line.as_ref();
-        let line = line.filter(|line| self.reported_line.as_ref() != Some(&line.id));
+        let told = self.reported_line.is_some() && self.reported_line == read.tail.last_uuid;
+        let line = self.error_line(read).filter(|_| !told);
         let found = match (&self.hook, line) {
-            (Some((_, Hook::Prompt | Hook::Stop)), _) => None,
             (Some((_, Hook::Failure { .. })), Some(line)) if !self.reported => {
-                seen(Place::Transcript, &line.text, Some(&line.error), line.status)
+                seen(Place::Transcript, &line.text, line.error.as_deref(), line.status)
             }
             (Some((at, Hook::Failure { error, message })), None)
                 if !self.reported && now.saturating_duration_since(*at) >= LINE_AFTER_HOOK =>
             {
                 seen(Place::Hook, message, Some(error), None)
             }
-            (Some((_, Hook::Failure { .. })), _) => None,
             // hooks do not run (old versions, `disableAllHooks`): the transcript is the witness
             (None | Some((_, Hook::SessionStart)), Some(line)) if self.settled(now) => {
-                seen(Place::Transcript, &line.text, Some(&line.error), line.status)
+                seen(Place::Transcript, &line.text, line.error.as_deref(), line.status)
             }
-            (None | Some((_, Hook::SessionStart)), _) => None,
+            // a turn that runs or succeeded, a line still to come, or nothing at all
+            _ => None,
         };
         let by_screen = || {
             let ready = self.settled(now) && !self.reported;
@@ -263,9 +243,15 @@ impl Watcher {
         };
         let Classified { kind, status, evidence, .. } = found.or_else(by_screen)?;
         self.reported = true;
-        self.reported_line = read.error_line.as_ref().map(|line| line.id.clone());
+        self.reported_line.clone_from(&read.tail.last_uuid);
         let evidence = vec![evidence];
-        Some(Failure { kind, status, evidence, session: read.session.clone(), turn: read.turn })
+        Some(Failure {
+            kind,
+            status,
+            evidence,
+            session: read.session.clone(),
+            turn: read.tail.turn,
+        })
     }
 
     /// Whether the message may be pasted now.
@@ -273,7 +259,7 @@ impl Watcher {
         let failed = match &self.hook {
             Some((_, Hook::Failure { .. })) => true,
             Some((_, Hook::Prompt | Hook::Stop)) => false,
-            None | Some((_, Hook::SessionStart)) => read.error_line.is_some(),
+            None | Some((_, Hook::SessionStart)) => self.error_line(read).is_some(),
         };
         if !failed {
             return Err(WhyNot::NotFailed);
@@ -297,10 +283,10 @@ impl Watcher {
     }
 
     fn may_touch(&self, look: &Look, read: &Readings) -> Result<(), WhyNot> {
-        if look.panel.is_some() || read.status == SessionStatus::Waiting {
+        if look.panel.is_some() || read.status == Some(Status::Waiting) {
             return Err(WhyNot::Dialog);
         }
-        if look.is_busy() || read.status == SessionStatus::Busy || look.limit_wait {
+        if look.is_busy() || read.status == Some(Status::Busy) || look.limit_wait {
             return Err(WhyNot::Busy);
         }
         if self.typed.is_some() {
@@ -331,7 +317,7 @@ impl Watcher {
         let user = self.ending_key.is_some_and(|at| now.duration_since(at) < USER_ENDED);
         let failure = |kind, status, evidence| {
             let session = read.session.clone();
-            let turn = if self.prompt_seen { read.turn } else { TurnState::NotPrompted };
+            let turn = if self.prompt_seen { read.tail.turn } else { TurnState::NotPrompted };
             Verdict::Failed(Failure { kind, status, evidence: vec![evidence], session, turn })
         };
         match exit {

@@ -19,7 +19,7 @@ impl Scene {
     /// A turn that failed two seconds ago, with everything in favour of typing.
     fn failed() -> Self {
         let start = Instant::now();
-        let mut watcher = Watcher::new(start);
+        let mut watcher = Watcher::new(start, Timestamp::UNIX_EPOCH);
         watcher.hook(start, Hook::Prompt);
         watcher.hook(start, failure_hook());
         let look = Look {
@@ -28,13 +28,16 @@ impl Scene {
             ..Look::default()
         };
         let line = ErrorLine {
-            id: "1".into(),
-            error: "server_error".into(),
+            error: Some("server_error".into()),
             status: Some(500),
             text: "API Error: 500 Internal server error.".into(),
+            at: Some(Timestamp::UNIX_EPOCH),
         };
-        let read =
-            Readings { error_line: Some(line), status: SessionStatus::Idle, ..Readings::default() };
+        let read = Readings {
+            tail: Tail { failure: Some(line), last_uuid: Some("1".into()), ..Tail::default() },
+            status: Some(Status::Idle),
+            ..Readings::default()
+        };
         Self { watcher, start, look, read }
     }
 
@@ -66,7 +69,7 @@ fn a_failed_turn_is_told_once_and_by_the_transcript() {
 #[test]
 fn without_an_error_line_the_hook_alone_is_believed_after_five_seconds() {
     let mut scene = Scene::failed();
-    scene.read.error_line = None;
+    scene.read.tail = Tail::default();
     scene.look.input = InputBox::Empty;
     assert_eq!(scene.judge(3000), None);
     assert!(scene.watcher.needs_look(scene.after(5000)));
@@ -83,9 +86,20 @@ fn an_error_line_counts_for_nothing_after_a_turn_that_succeeded() {
 }
 
 #[test]
+fn without_hooks_the_transcript_is_the_witness_but_not_for_an_older_attempt() {
+    let mut scene = Scene::failed();
+    scene.look.input = InputBox::Empty;
+    scene.watcher = Watcher::new(scene.start, Timestamp::UNIX_EPOCH);
+    assert_eq!(scene.judge(2000), Some(FailureKind::Api));
+    scene.watcher = Watcher::new(scene.start, Timestamp::UNIX_EPOCH + Duration::from_secs(1));
+    assert_eq!(scene.judge(2000), None);
+    assert_eq!(scene.may_type(), Err(WhyNot::NotFailed));
+}
+
+#[test]
 fn nothing_is_due_while_nothing_happens() {
     let start = Instant::now();
-    let mut watcher = Watcher::new(start);
+    let mut watcher = Watcher::new(start, Timestamp::UNIX_EPOCH);
     assert_eq!(watcher.next_deadline(), None);
     watcher.output(start);
     assert_eq!(watcher.next_deadline(), Some(start + SETTLED));
@@ -106,8 +120,8 @@ fn every_reason_not_to_type_is_heeded() {
         (|s| s.look.title = Title::Busy, WhyNot::Busy),
         (|s| s.look.interruptible = true, WhyNot::Busy),
         (|s| s.look.limit_wait = true, WhyNot::Busy),
-        (|s| s.read.status = SessionStatus::Busy, WhyNot::Busy),
-        (|s| s.read.status = SessionStatus::Waiting, WhyNot::Dialog),
+        (|s| s.read.status = Some(Status::Busy), WhyNot::Busy),
+        (|s| s.read.status = Some(Status::Waiting), WhyNot::Dialog),
         (|s| s.look.panel = Some(Panel::Permission), WhyNot::Dialog),
         (|s| s.look.input = InputBox::Absent, WhyNot::Dialog),
         (|s| s.look.input = InputBox::Empty, WhyNot::NoPlaceholder),
@@ -152,7 +166,7 @@ fn enter_follows_only_behind_exactly_our_text() {
     assert_eq!(holds(&mut scene, MESSAGE, false), Err(WhyNot::NotOurText));
     assert_eq!(holds(&mut scene, "x Please carry on.", true), Err(WhyNot::NotOurText));
     assert_eq!(holds(&mut scene, "Please carry on. x", true), Err(WhyNot::NotOurText));
-    scene.read.status = SessionStatus::Waiting;
+    scene.read.status = Some(Status::Waiting);
     assert_eq!(holds(&mut scene, MESSAGE, true), Err(WhyNot::Dialog));
 }
 
@@ -169,7 +183,7 @@ fn an_end_by_the_user_or_by_a_polite_signal_is_done_and_a_fault_is_a_crash() {
     let start = Instant::now();
     let (rules, read) = (Rules::new(&[]).0, Readings::default());
     let wall: ZonedDateTime = "2026-11-24T21:00:00+00:00[UTC]".parse().expect("a zoned time");
-    let mut watcher = Watcher::new(start);
+    let mut watcher = Watcher::new(start, Timestamp::UNIX_EPOCH);
     let end = |watcher: &Watcher, exit, words| match watcher
         .exited(start, exit, words, &read, &rules, &wall)
     {
