@@ -1,6 +1,16 @@
 //! Watching an attempt: events and instants in, a verdict out. Pure: no clock, no file, no
 //! environment is read here.
 
+mod input;
+mod look;
+mod modes;
+mod screen;
 mod verdict;
+mod watcher;
 
+pub use input::{Input, InputSplitter, Key, Piece};
+pub use look::{InputBox, Look, Panel, Placeholder, Retrying, Title, VimMode};
+pub use modes::Modes;
+pub use screen::Screen;
 pub use verdict::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
+pub use watcher::{Hook, Readings, Watcher, WhyNot, by_screen, is_typable};

@@ -1,0 +1,164 @@
+//! The model of Claude's screen. In: the child's output bytes and the terminal's size. Out: a
+//! [`Look`] on demand, and the [`Modes`] that are on. Feeding only copies; bytes are parsed when
+//! somebody looks, or in blocks when a backlog has gathered. A fault of the model blinds it and
+//! nothing else: it must never stop the relay.
+
+use std::num::NonZeroU16;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::look::{Look, Title};
+use super::modes::Modes;
+
+/// A backlog of this size is parsed without waiting for a look (bytes): it bounds both the memory
+/// and the time that one look may take (under 2 ms).
+const BACKLOG_BYTES: usize = 64 << 10;
+
+/// Screens are modelled up to this size (rows and columns); beyond it only this corner.
+const LARGEST: u16 = 1000;
+
+/// What the parser reports beside the cells.
+#[derive(Debug, Default)]
+struct Notices {
+    title: Title,
+    modes: Modes,
+}
+
+impl vt100::Callbacks for Notices {
+    fn set_window_title(&mut self, _: &mut vt100::Screen, title: &[u8]) {
+        self.title = Title::of(title);
+    }
+
+    fn unhandled_osc(&mut self, _: &mut vt100::Screen, params: &[&[u8]]) {
+        // a title with a semicolon in it arrives in pieces
+        if let [b"0" | b"2", title, _, ..] = params {
+            self.title = Title::of(title);
+        }
+    }
+
+    fn unhandled_csi(
+        &mut self,
+        _: &mut vt100::Screen,
+        first: Option<u8>,
+        _: Option<u8>,
+        params: &[&[u16]],
+        action: char,
+    ) {
+        let param = |index: usize| {
+            params.get(index).and_then(|values: &&[u16]| values.first()).copied().unwrap_or(0)
+        };
+        match (first, action) {
+            (Some(b'?'), 'h' | 'l') => {
+                for values in params {
+                    self.modes.private(values.first().copied().unwrap_or(0), action == 'h');
+                }
+            }
+            (Some(intermediate), 'u') => self.modes.kitty(intermediate, param(0)),
+            (Some(b'>'), 'm') if param(0) == 4 => self.modes.modify_other_keys = param(1) != 0,
+            _ => {}
+        }
+    }
+}
+
+/// The model.
+pub struct Screen {
+    parser: vt100::Parser<Notices>,
+    backlog: Vec<u8>,
+    blind: bool,
+}
+
+impl std::fmt::Debug for Screen {
+    // what stands on the screen is the user's and belongs in no log
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Screen").field("blind", &self.blind).finish_non_exhaustive()
+    }
+}
+
+impl Screen {
+    /// An empty screen of this size; a size of 0 is taken as 1.
+    #[must_use]
+    pub fn new(rows: u16, cols: u16) -> Self {
+        let (rows, cols) = (extent(rows), extent(cols));
+        let parser = vt100::Parser::new_with_callbacks(rows, cols, 0, Notices::default());
+        Self { parser, backlog: Vec::new(), blind: false }
+    }
+
+    /// Takes output of the child, in chunks of any size.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        if self.blind {
+            return;
+        }
+        self.backlog.extend_from_slice(bytes);
+        if self.backlog.len() >= BACKLOG_BYTES {
+            self.parse();
+        }
+    }
+
+    /// The terminal changed its size.
+    pub fn resize(&mut self, rows: u16, cols: u16) {
+        self.parse();
+        self.guarded(|parser| parser.set_size(extent(rows), extent(cols)));
+    }
+
+    /// What stands there now.
+    pub fn look(&mut self) -> Look {
+        self.parse();
+        let mut look = Look::default();
+        self.guarded(|parser| {
+            look = Look::at(parser.screen(), parser.callbacks().title);
+        });
+        if self.blind { Look::default() } else { look }
+    }
+
+    /// The modes that are on; all of them when the model went blind.
+    pub fn modes(&mut self) -> Modes {
+        self.parse();
+        if self.blind {
+            return Modes::all();
+        }
+        let screen = self.parser.screen();
+        Modes {
+            alternate_screen: screen.alternate_screen(),
+            cursor_hidden: screen.hide_cursor(),
+            bracketed_paste: screen.bracketed_paste(),
+            mouse: screen.mouse_protocol_mode() != vt100::MouseProtocolMode::None
+                || screen.mouse_protocol_encoding() != vt100::MouseProtocolEncoding::Default,
+            application_keys: screen.application_cursor() || screen.application_keypad(),
+            ..self.parser.callbacks().modes
+        }
+    }
+
+    /// The text of the visible rows, for an exit's last words and for `explain`.
+    pub fn text(&mut self) -> String {
+        self.parse();
+        let mut text = String::new();
+        self.guarded(|parser| text = parser.screen().contents());
+        text
+    }
+
+    fn parse(&mut self) {
+        if self.backlog.is_empty() {
+            return;
+        }
+        let backlog = std::mem::take(&mut self.backlog);
+        self.guarded(|parser| parser.process(&backlog));
+        // the allocation is kept for the next backlog
+        self.backlog = backlog;
+        self.backlog.clear();
+    }
+
+    fn guarded(&mut self, work: impl FnOnce(&mut vt100::Parser<Notices>)) {
+        if self.blind {
+            return;
+        }
+        let parser = &mut self.parser;
+        // neither is used again after a panic, so it does not matter how it left them
+        if catch_unwind(AssertUnwindSafe(|| work(parser))).is_err() {
+            tracing::error!("the screen model failed; the screen is not read any more");
+            self.blind = true;
+        }
+    }
+}
+
+fn extent(size: u16) -> NonZeroU16 {
+    NonZeroU16::new(size.min(LARGEST)).unwrap_or(NonZeroU16::MIN)
+}

@@ -1,0 +1,402 @@
+//! Decides when to look, what a look means and whether typing is safe. In: events with their
+//! instants, and what the caller read (screen, transcript, credentials, `sessions/<pid>.json`).
+//! Out: a [`Failure`], or why nothing may be typed. Never reads a clock or a file, and in doubt
+//! says nothing: text on the screen alone never makes a failure.
+
+use std::time::{Duration, Instant};
+
+use jiff::{Timestamp, ZonedDateTime};
+
+use super::input::{Input, Key};
+use super::look::{InputBox, Look, Panel, Placeholder, Title, VimMode};
+use super::verdict::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
+use crate::claude::credentials::SignIn;
+use crate::claude::rules::{Classified, Observation, Place, Rules};
+use crate::claude::session_file::Status;
+use crate::claude::transcript::{ErrorLine, Tail};
+use crate::claude::version::Version;
+
+/// The screen counts as settled when nothing was written for this long.
+const SETTLED: Duration = Duration::from_secs(2);
+/// The transcript's error line follows the hook by 15 to 290 ms; this long it is waited for.
+const LINE_AFTER_HOOK: Duration = Duration::from_secs(5);
+/// How soon after a hook, and how often until the line is there, a look is due.
+const HOOK_LOOK: Duration = Duration::from_millis(500);
+/// An end this soon after Ctrl-C or Ctrl-D is the user's.
+const USER_ENDED: Duration = Duration::from_secs(10);
+
+/// A hook event of the main session; a sub-agent's never comes here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hook {
+    /// `SessionStart`.
+    SessionStart,
+    /// `UserPromptSubmit`.
+    Prompt,
+    /// `Stop`: the turn succeeded.
+    Stop,
+    /// `StopFailure`: the turn failed.
+    Failure {
+        /// `error`.
+        error: String,
+        /// `last_assistant_message`.
+        message: String,
+    },
+}
+
+/// What the caller read for a look.
+#[derive(Debug, Clone, Default)]
+pub struct Readings {
+    /// The end of the transcript.
+    pub tail: Tail,
+    /// A foreign process wrote to the transcript, or another live one has the session.
+    pub foreign_writer: bool,
+    /// The sign-in.
+    pub sign_in: Option<SignIn>,
+    /// `sessions/<pid>.json`.
+    pub status: Option<Status>,
+    /// `vim.mode` of the last status line call is there and not `INSERT`.
+    pub vim_commands: bool,
+    /// Claude's session id.
+    pub session: Option<String>,
+}
+
+/// Why nothing may be typed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WhyNot {
+    /// The newest hook does not say that the turn failed.
+    #[error("the turn has not failed")]
+    NotFailed,
+    /// A key or paste since the box was last seen empty.
+    #[error("the user has typed")]
+    UserTyped,
+    /// A turn is running or Claude retries.
+    #[error("claude is working")]
+    Busy,
+    /// Something stands in the input box's place; Enter would answer it.
+    #[error("a dialog is open")]
+    Dialog,
+    /// The screen has not been still for long enough.
+    #[error("the screen has not settled")]
+    NotSettled,
+    /// There is a draft.
+    #[error("there is a draft in the input box")]
+    Draft,
+    /// No dim placeholder of a failed turn.
+    #[error("claude does not offer to resend")]
+    NoPlaceholder,
+    /// Keys would be commands.
+    #[error("the input box is in vim's normal mode")]
+    Vim,
+    /// Another process writes to the session.
+    #[error("another process uses the session")]
+    ForeignWriter,
+    /// The box does not hold exactly our text with the cursor behind it.
+    #[error("the input box does not hold exactly the message")]
+    NotOurText,
+}
+
+/// Watches one attempt at a terminal.
+#[derive(Debug)]
+pub struct Watcher {
+    launched: Timestamp,
+    last_output: Instant,
+    hook: Option<(Instant, Hook)>,
+    typed: Option<Instant>,
+    ending_key: Option<Instant>,
+    looked: Option<Instant>,
+    dirty: bool,
+    reported: bool,
+    reported_line: Option<String>,
+    prompt_seen: bool,
+}
+
+impl Watcher {
+    /// A watcher of a child started now, which is `launched` by the calendar: failures that the
+    /// transcript records for before are old.
+    #[must_use]
+    pub fn new(now: Instant, launched: Timestamp) -> Self {
+        Self {
+            launched,
+            last_output: now,
+            hook: None,
+            typed: None,
+            ending_key: None,
+            looked: None,
+            dirty: false,
+            reported: false,
+            reported_line: None,
+            prompt_seen: false,
+        }
+    }
+
+    /// The child wrote something.
+    pub fn output(&mut self, now: Instant) {
+        self.last_output = now;
+        self.dirty = true;
+    }
+
+    /// The user's terminal sent something.
+    pub fn input(&mut self, now: Instant, input: Input) {
+        if input.is_typing() {
+            self.typed = Some(now);
+            let ending = matches!(input, Input::Key(Key::Interrupt | Key::EndOfFile));
+            self.ending_key = ending.then_some(now);
+        }
+    }
+
+    /// A hook of the main session arrived.
+    pub fn hook(&mut self, now: Instant, hook: Hook) {
+        self.reported = false;
+        self.dirty = true;
+        self.looked = None;
+        self.prompt_seen |= hook == Hook::Prompt;
+        self.hook = Some((now, hook));
+    }
+
+    /// When [`Self::needs_look`] may turn true without another event; `None`: never.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if let Some(at) = self.waiting_for_line() {
+            return Some(self.looked.unwrap_or(at) + HOOK_LOOK);
+        }
+        // a status line that ticks keeps the output from ever resting: look at intervals then
+        let since = self.looked.map_or(self.last_output, |looked| looked.max(self.last_output));
+        self.dirty.then_some(since + SETTLED)
+    }
+
+    /// Whether the screen, the transcript, the credentials and the sessions file are worth
+    /// reading now.
+    #[must_use]
+    pub fn needs_look(&self, now: Instant) -> bool {
+        self.next_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// When the failure hook came whose failure was not reported yet.
+    fn waiting_for_line(&self) -> Option<Instant> {
+        match &self.hook {
+            Some((at, Hook::Failure { .. })) if !self.reported => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// The error that the transcript ends in, if this attempt made it.
+    fn error_line<'a>(&self, read: &'a Readings) -> Option<&'a ErrorLine> {
+        read.tail.failure.as_ref().filter(|line| line.at.is_some_and(|at| at >= self.launched))
+    }
+
+    fn settled(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last_output) >= SETTLED
+    }
+
+    /// Says what a look means. `None`: no failure, one already reported, or nothing certain.
+    pub fn judge(
+        &mut self,
+        now: Instant,
+        look: &Look,
+        read: &Readings,
+        rules: &Rules,
+        version: Option<Version>,
+        wall: &ZonedDateTime,
+    ) -> Option<Failure> {
+        self.looked = Some(now);
+        self.dirty = !self.settled(now);
+        // keys need a moment to show; an empty box before that proves nothing
+        let shown = self.typed.is_some_and(|at| now.saturating_duration_since(at) >= SETTLED);
+        if shown && look.box_is_empty() {
+            self.typed = None;
+        }
+        if look.is_busy() || read.status == Some(Status::Busy) {
+            return None;
+        }
+        let seen = |place: Place, text: &str, error: Option<&str>, status: Option<u16>| {
+            rules.classify(&Observation {
+                place,
+                text,
+                errors: error.as_slice(),
+                status,
+                sign_in: read.sign_in,
+                version,
+                now: wall,
+            })
+        };
+        let told = self.reported_line.is_some() && self.reported_line == read.tail.last_uuid;
+        let line = self.error_line(read).filter(|_| !told);
+        let found = match (&self.hook, line) {
+            (Some((_, Hook::Failure { .. })), Some(line)) if !self.reported => {
+                seen(Place::Transcript, &line.text, line.error.as_deref(), line.status)
+            }
+            (Some((at, Hook::Failure { error, message })), None)
+                if !self.reported && now.saturating_duration_since(*at) >= LINE_AFTER_HOOK =>
+            {
+                seen(Place::Hook, message, Some(error), None)
+            }
+            // hooks do not run (old versions, `disableAllHooks`): the transcript is the witness
+            (None | Some((_, Hook::SessionStart)), Some(line)) if self.settled(now) => {
+                seen(Place::Transcript, &line.text, line.error.as_deref(), line.status)
+            }
+            // a turn that runs or succeeded, a line still to come, or nothing at all
+            _ => None,
+        };
+        let by_screen = || {
+            let ready = self.settled(now) && !self.reported;
+            ready.then(|| by_screen(look, |text| seen(Place::Screen, text, None, None))).flatten()
+        };
+        let Classified { kind, status, evidence, .. } = found.or_else(by_screen)?;
+        self.reported = true;
+        self.reported_line.clone_from(&read.tail.last_uuid);
+        let evidence = vec![evidence];
+        Some(Failure {
+            kind,
+            status,
+            evidence,
+            session: read.session.clone(),
+            turn: read.tail.turn,
+        })
+    }
+
+    /// Whether the message may be pasted now.
+    pub fn may_type(&self, now: Instant, look: &Look, read: &Readings) -> Result<(), WhyNot> {
+        let failed = match &self.hook {
+            Some((_, Hook::Failure { .. })) => true,
+            Some((_, Hook::Prompt | Hook::Stop)) => false,
+            None | Some((_, Hook::SessionStart)) => self.error_line(read).is_some(),
+        };
+        if !failed {
+            return Err(WhyNot::NotFailed);
+        }
+        self.may_touch(look, read)?;
+        if !self.settled(now) && look.title != Title::Idle {
+            return Err(WhyNot::NotSettled);
+        }
+        match look.input {
+            InputBox::Placeholder(Placeholder::Resend | Placeholder::OnceFixed) => Ok(()),
+            InputBox::Draft { .. } => Err(WhyNot::Draft),
+            InputBox::Absent => Err(WhyNot::Dialog),
+            InputBox::Empty | InputBox::Placeholder(_) => Err(WhyNot::NoPlaceholder),
+        }
+    }
+
+    /// Whether Enter may follow the pasted message.
+    pub fn may_enter(&self, look: &Look, read: &Readings, message: &str) -> Result<(), WhyNot> {
+        self.may_touch(look, read)?;
+        if look.box_holds_exactly(message) { Ok(()) } else { Err(WhyNot::NotOurText) }
+    }
+
+    fn may_touch(&self, look: &Look, read: &Readings) -> Result<(), WhyNot> {
+        if look.panel.is_some() || read.status == Some(Status::Waiting) {
+            return Err(WhyNot::Dialog);
+        }
+        if look.is_busy() || read.status == Some(Status::Busy) || look.limit_wait {
+            return Err(WhyNot::Busy);
+        }
+        if self.typed.is_some() {
+            return Err(WhyNot::UserTyped);
+        }
+        if read.foreign_writer {
+            return Err(WhyNot::ForeignWriter);
+        }
+        if read.vim_commands || look.vim == Some(VimMode::Other) {
+            return Err(WhyNot::Vim);
+        }
+        Ok(())
+    }
+
+    /// What the end of the child means. `last_words` is what it printed, if it left before its
+    /// first prompt.
+    #[must_use]
+    pub fn exited(
+        &self,
+        now: Instant,
+        exit: ExitReason,
+        last_words: Option<&str>,
+        read: &Readings,
+        rules: &Rules,
+        wall: &ZonedDateTime,
+    ) -> Verdict {
+        use nix::libc::{SIGABRT, SIGBUS, SIGKILL, SIGSEGV};
+        let user = self.ending_key.is_some_and(|at| now.duration_since(at) < USER_ENDED);
+        let failure = |kind, status, evidence| {
+            let session = read.session.clone();
+            let turn = if self.prompt_seen { read.tail.turn } else { TurnState::NotPrompted };
+            Verdict::Failed(Failure { kind, status, evidence: vec![evidence], session, turn })
+        };
+        match exit {
+            ExitReason::Signal(signal @ (SIGKILL | SIGSEGV | SIGABRT | SIGBUS)) if !user => {
+                let kind = match last_words {
+                    Some(_) => FailureKind::StartUp,
+                    None => FailureKind::Crash,
+                };
+                let excerpt = format!("killed by signal {signal}");
+                let rule = "exit-signal".to_owned();
+                failure(kind, None, Evidence { rule, source: Source::Exit, excerpt })
+            }
+            ExitReason::Code(code) if !matches!(code, 0 | 129 | 130 | 143) && !user => {
+                let found = last_words.and_then(|text| {
+                    rules.classify(&Observation {
+                        place: Place::StartUp,
+                        text,
+                        errors: &[],
+                        status: None,
+                        sign_in: read.sign_in,
+                        version: None,
+                        now: wall,
+                    })
+                });
+                // what no rule knows is the user's to read: Claude's text and code pass through
+                found.map_or(Verdict::Done(exit), |found| {
+                    failure(found.kind, found.status, found.evidence)
+                })
+            }
+            _ => Verdict::Done(exit),
+        }
+    }
+}
+
+/// The few screens that may decide without another witness; everything else needs one.
+/// `classify` is asked about the words of a failed login.
+#[must_use]
+pub fn by_screen(
+    look: &Look,
+    classify: impl FnOnce(&str) -> Option<Classified>,
+) -> Option<Classified> {
+    let is = |kind, rule: &str| {
+        let evidence =
+            Evidence { rule: rule.into(), source: Source::Screen, excerpt: String::new() };
+        let trust = crate::claude::rules::Trust::High;
+        Some(Classified { kind, status: None, evidence, trust })
+    };
+    if look.is_busy() {
+        return None;
+    }
+    match (&look.panel, &look.input) {
+        (Some(Panel::LoginFailed(text)), _) => classify(text),
+        (Some(Panel::LoginMethod | Panel::LoginPaste), _) => {
+            is(FailureKind::SignInNeeded, "screen-login")
+        }
+        (Some(Panel::LimitMenu), _) => {
+            is(FailureKind::UsageLimit { resets: None }, "screen-limit-menu")
+        }
+        (None, InputBox::Placeholder(Placeholder::Resend)) => is(FailureKind::Api, "screen-resend"),
+        (None, InputBox::Placeholder(Placeholder::RunRewind)) => {
+            is(FailureKind::SessionBroken, "screen-rewind")
+        }
+        _ if look.limit_wait => is(FailureKind::UsageLimit { resets: None }, "screen-limit-wait"),
+        _ => None,
+    }
+}
+
+/// Whether a message may be typed at all: it must not be a command, a menu's choice or more than
+/// one line.
+pub fn is_typable(message: &str) -> Result<(), &'static str> {
+    match message.chars().next() {
+        None => Err("is empty"),
+        Some('/' | '!' | '#' | '@') => Err("begins with one of / ! # @"),
+        Some(first) if first.is_ascii_digit() => Err("begins with a digit"),
+        Some(_) if message.chars().any(char::is_control) => Err("holds a control character"),
+        Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "watcher_tests.rs"]
+mod tests;

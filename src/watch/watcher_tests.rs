@@ -1,0 +1,203 @@
+//! When a failure is believed, and when nothing may be typed.
+
+use super::*;
+
+const MESSAGE: &str = "Please carry on.";
+
+struct Scene {
+    watcher: Watcher,
+    start: Instant,
+    look: Look,
+    read: Readings,
+}
+
+fn failure_hook() -> Hook {
+    Hook::Failure { error: "server_error".into(), message: "API Error: 500".into() }
+}
+
+impl Scene {
+    /// A turn that failed two seconds ago, with everything in favour of typing.
+    fn failed() -> Self {
+        let start = Instant::now();
+        let mut watcher = Watcher::new(start, Timestamp::UNIX_EPOCH);
+        watcher.hook(start, Hook::Prompt);
+        watcher.hook(start, failure_hook());
+        let look = Look {
+            title: Title::Idle,
+            input: InputBox::Placeholder(Placeholder::Resend),
+            ..Look::default()
+        };
+        let line = ErrorLine {
+            error: Some("server_error".into()),
+            status: Some(500),
+            text: "API Error: 500 Internal server error.".into(),
+            at: Some(Timestamp::UNIX_EPOCH),
+        };
+        let read = Readings {
+            tail: Tail { failure: Some(line), last_uuid: Some("1".into()), ..Tail::default() },
+            status: Some(Status::Idle),
+            ..Readings::default()
+        };
+        Self { watcher, start, look, read }
+    }
+
+    fn after(&self, millis: u64) -> Instant {
+        self.start + Duration::from_millis(millis)
+    }
+
+    fn judge(&mut self, millis: u64) -> Option<FailureKind> {
+        let (now, rules) = (self.after(millis), Rules::new(&[]).0);
+        let wall = "2026-11-24T21:00:00+00:00[UTC]".parse().expect("a zoned time");
+        let found = self.watcher.judge(now, &self.look, &self.read, &rules, None, &wall);
+        found.map(|failure| failure.kind)
+    }
+
+    fn may_type(&self) -> Result<(), WhyNot> {
+        self.watcher.may_type(self.after(3000), &self.look, &self.read)
+    }
+}
+
+#[test]
+fn a_failed_turn_is_told_once_and_by_the_transcript() {
+    let mut scene = Scene::failed();
+    assert!(!scene.watcher.needs_look(scene.after(400)));
+    assert!(scene.watcher.needs_look(scene.after(500)));
+    assert_eq!(scene.judge(500), Some(FailureKind::Api));
+    assert_eq!(scene.judge(3000), None);
+}
+
+#[test]
+fn without_an_error_line_the_hook_alone_is_believed_after_five_seconds() {
+    let mut scene = Scene::failed();
+    scene.read.tail = Tail::default();
+    scene.look.input = InputBox::Empty;
+    assert_eq!(scene.judge(3000), None);
+    assert!(scene.watcher.needs_look(scene.after(5000)));
+    assert_eq!(scene.judge(5000), Some(FailureKind::Api));
+}
+
+#[test]
+fn an_error_line_counts_for_nothing_after_a_turn_that_succeeded() {
+    let mut scene = Scene::failed();
+    scene.look.input = InputBox::Empty;
+    scene.watcher.hook(scene.start, Hook::Stop);
+    assert_eq!(scene.judge(9000), None);
+    assert_eq!(scene.may_type(), Err(WhyNot::NotFailed));
+}
+
+#[test]
+fn without_hooks_the_transcript_is_the_witness_but_not_for_an_older_attempt() {
+    let mut scene = Scene::failed();
+    scene.look.input = InputBox::Empty;
+    scene.watcher = Watcher::new(scene.start, Timestamp::UNIX_EPOCH);
+    assert_eq!(scene.judge(2000), Some(FailureKind::Api));
+    scene.watcher = Watcher::new(scene.start, Timestamp::UNIX_EPOCH + Duration::from_secs(1));
+    assert_eq!(scene.judge(2000), None);
+    assert_eq!(scene.may_type(), Err(WhyNot::NotFailed));
+}
+
+#[test]
+fn nothing_is_due_while_nothing_happens() {
+    let start = Instant::now();
+    let mut watcher = Watcher::new(start, Timestamp::UNIX_EPOCH);
+    assert_eq!(watcher.next_deadline(), None);
+    watcher.output(start);
+    assert_eq!(watcher.next_deadline(), Some(start + SETTLED));
+}
+
+#[test]
+fn every_reason_not_to_type_is_heeded() {
+    assert_eq!(Scene::failed().may_type(), Ok(()));
+    let with = |change: fn(&mut Scene)| {
+        let mut scene = Scene::failed();
+        change(&mut scene);
+        scene.may_type()
+    };
+    for (change, why) in [
+        ((|s| s.watcher.hook(s.start, Hook::Prompt)) as fn(&mut Scene), WhyNot::NotFailed),
+        (|s| s.watcher.input(s.start, Input::Text), WhyNot::UserTyped),
+        (|s| s.watcher.input(s.start, Input::Paste), WhyNot::UserTyped),
+        (|s| s.look.title = Title::Busy, WhyNot::Busy),
+        (|s| s.look.interruptible = true, WhyNot::Busy),
+        (|s| s.look.limit_wait = true, WhyNot::Busy),
+        (|s| s.read.status = Some(Status::Busy), WhyNot::Busy),
+        (|s| s.read.status = Some(Status::Waiting), WhyNot::Dialog),
+        (|s| s.look.panel = Some(Panel::Permission), WhyNot::Dialog),
+        (|s| s.look.input = InputBox::Absent, WhyNot::Dialog),
+        (|s| s.look.input = InputBox::Empty, WhyNot::NoPlaceholder),
+        (|s| s.read.vim_commands = true, WhyNot::Vim),
+        (|s| s.look.vim = Some(VimMode::Other), WhyNot::Vim),
+        (|s| s.read.foreign_writer = true, WhyNot::ForeignWriter),
+        (
+            |s| s.look.input = InputBox::Draft { text: "x".into(), cursor_behind: true },
+            WhyNot::Draft,
+        ),
+        (
+            |s| {
+                s.look.title = Title::Unknown;
+                s.watcher.output(s.start + Duration::from_millis(2500));
+            },
+            WhyNot::NotSettled,
+        ),
+    ] {
+        assert_eq!(with(change), Err(why));
+    }
+    assert_eq!(with(|s| s.watcher.input(s.start, Input::Report)), Ok(()));
+}
+
+#[test]
+fn a_box_seen_empty_after_the_last_key_forgets_the_typing() {
+    let mut scene = Scene::failed();
+    scene.watcher.input(scene.after(100), Input::Text);
+    scene.judge(600);
+    assert_eq!(scene.may_type(), Err(WhyNot::UserTyped));
+    scene.judge(2500);
+    assert_eq!(scene.may_type(), Ok(()));
+}
+
+#[test]
+fn enter_follows_only_behind_exactly_our_text() {
+    let mut scene = Scene::failed();
+    let holds = |scene: &mut Scene, text: &str, cursor_behind| {
+        scene.look.input = InputBox::Draft { text: text.into(), cursor_behind };
+        scene.watcher.may_enter(&scene.look, &scene.read, MESSAGE)
+    };
+    assert_eq!(holds(&mut scene, "Please carry\non.", true), Ok(()));
+    assert_eq!(holds(&mut scene, MESSAGE, false), Err(WhyNot::NotOurText));
+    assert_eq!(holds(&mut scene, "x Please carry on.", true), Err(WhyNot::NotOurText));
+    assert_eq!(holds(&mut scene, "Please carry on. x", true), Err(WhyNot::NotOurText));
+    scene.read.status = Some(Status::Waiting);
+    assert_eq!(holds(&mut scene, MESSAGE, true), Err(WhyNot::Dialog));
+}
+
+#[test]
+fn a_message_is_no_command_and_one_line() {
+    assert_eq!(is_typable(crate::config::keys::DEFAULT_MESSAGE), Ok(()));
+    for message in ["", "/x", "!x", "#x", "@x", "1", "a\nb", "a\u{1b}"] {
+        assert!(is_typable(message).is_err(), "{message:?}");
+    }
+}
+
+#[test]
+fn an_end_by_the_user_or_by_a_polite_signal_is_done_and_a_fault_is_a_crash() {
+    let start = Instant::now();
+    let (rules, read) = (Rules::new(&[]).0, Readings::default());
+    let wall: ZonedDateTime = "2026-11-24T21:00:00+00:00[UTC]".parse().expect("a zoned time");
+    let mut watcher = Watcher::new(start, Timestamp::UNIX_EPOCH);
+    let end = |watcher: &Watcher, exit, words| match watcher
+        .exited(start, exit, words, &read, &rules, &wall)
+    {
+        Verdict::Done(_) => None,
+        Verdict::Failed(failure) => Some(failure.kind),
+    };
+    for code in [0, 1, 129, 130, 143] {
+        assert_eq!(end(&watcher, ExitReason::Code(code), None), None);
+    }
+    assert_eq!(end(&watcher, ExitReason::Signal(9), None), Some(FailureKind::Crash));
+    assert_eq!(end(&watcher, ExitReason::Signal(15), None), None);
+    assert_eq!(end(&watcher, ExitReason::Signal(6), Some("")), Some(FailureKind::StartUp));
+    let words = Some("No conversation found with session ID: x");
+    assert_eq!(end(&watcher, ExitReason::Code(1), words), Some(FailureKind::SessionBroken));
+    watcher.input(start, Input::Key(Key::Interrupt));
+    assert_eq!(end(&watcher, ExitReason::Signal(9), None), None);
+}
