@@ -74,7 +74,8 @@ pub fn launch(
     drop(command);
     let pipe = child.stdin.take();
     set_nonblocking(&ours)?;
-    let stdout = AsyncFd::register(File::from(ours))?;
+    // SAFETY: the `File` owns its descriptor and is neither replaced nor closed while registered.
+    let stdout = unsafe { AsyncFd::register(File::from(ours)) }?;
     Ok((HeadlessChild { child, stdout, ended: None, closed: false }, pipe))
 }
 
