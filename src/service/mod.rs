@@ -3,7 +3,11 @@
 pub mod endpoint;
 mod health;
 mod network;
+pub mod pace;
 pub mod probe;
+pub mod schedule;
+#[cfg(test)]
+mod simulation;
 
 pub use endpoint::{Endpoint, Endpoints, Role};
 pub use health::{Health, Reading};
