@@ -1,15 +1,23 @@
 //! Is the service up? Probe, status page, and the breaker that all runs of a user share.
 
+pub mod breaker;
 pub mod endpoint;
 mod health;
+pub mod locks;
 mod network;
 pub mod pace;
 pub mod probe;
 pub mod schedule;
+pub mod scripted;
 #[cfg(test)]
 mod simulation;
+mod wait;
 
+pub use breaker::{Breaker, Clock, Lease, Shared};
 pub use endpoint::{Endpoint, Endpoints, Role};
 pub use health::{Health, Reading};
+pub use locks::{Lock, LockName};
 pub use network::Network;
 pub use probe::{HttpLook, Look, Obstacle, Sighting};
+pub use scripted::ScriptedLook;
+pub use wait::{look_once, until_up};
