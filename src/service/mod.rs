@@ -6,11 +6,13 @@ mod health;
 pub mod locks;
 mod network;
 pub mod pace;
+mod page_cache;
 pub mod probe;
 pub mod schedule;
 pub mod scripted;
 #[cfg(test)]
 mod simulation;
+pub mod status_page;
 mod wait;
 
 pub use breaker::{Breaker, Clock, Lease, Shared};
@@ -18,6 +20,7 @@ pub use endpoint::{Endpoint, Endpoints, Role};
 pub use health::{Health, Reading};
 pub use locks::{Lock, LockName};
 pub use network::Network;
+pub use page_cache::{PageSeen, status_page};
 pub use probe::{HttpLook, Look, Obstacle, Sighting};
 pub use scripted::ScriptedLook;
 pub use wait::{look_once, until_up};
