@@ -100,8 +100,7 @@ impl Notifier {
     #[must_use]
     pub fn notify(&mut self, occasion: Occasion, text: &str) -> Vec<u8> {
         while self.running.try_join_next().is_some() {}
-        let text: String =
-            text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
+        let text: String = text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
         let named = |list: &[String]| list.iter().any(|name| name == occasion.name());
         let mut bytes = Vec::new();
         if named(&self.bell) {

@@ -108,8 +108,10 @@ impl Breaker {
     /// [`Breaker::open`] with a clock of one's own.
     #[must_use]
     pub fn with_clock(state_dir: &Path, key: &str, clock: Clock) -> Self {
-        let name: String =
-            key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+        let name: String = key
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+            .collect();
         Self {
             state_dir: state_dir.to_owned(),
             file: state_dir.join("breaker").join(format!("{name}.json")),
@@ -321,7 +323,8 @@ mod tests {
     async fn a_broken_file_is_set_aside_and_a_new_one_begun() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let breaker = Breaker::open(dir.path(), "api.example:1/x");
-        for junk in [&b"{\"pace\":"[..], b"\n\n", b"\0\0\0", &[0xff; 100_000]] {
+        let long = vec![0xff; 100_000];
+        for junk in [&b"{\"pace\":"[..], b"\n\n", b"\0\0\0", &long] {
             std::fs::create_dir_all(dir.path().join("breaker")).expect("writable");
             std::fs::write(&breaker.file, junk).expect("writable");
             let ticket = breaker.admit().await;

@@ -89,7 +89,8 @@ impl Network {
             entry == "*"
                 || host == entry
                 || suffix.is_some_and(|suffix| {
-                    host == suffix || host.strip_suffix(suffix).is_some_and(|sub| sub.ends_with('.'))
+                    host == suffix
+                        || host.strip_suffix(suffix).is_some_and(|sub| sub.ends_with('.'))
                 })
         })
     }

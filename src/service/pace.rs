@@ -45,14 +45,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self {
-            rate: FIRST_RATE,
-            tokens: BURST,
-            at: 0,
-            ceiling: None,
-            cut_at: 0,
-            successes: 0,
-        }
+        Self { rate: FIRST_RATE, tokens: BURST, at: 0, ceiling: None, cut_at: 0, successes: 0 }
     }
 }
 

@@ -49,11 +49,11 @@ pub struct PageSeen {
 pub async fn status_page(look: &dyn Look, state_dir: &Path, now: Timestamp) -> PageSeen {
     let file = state_dir.join("status-page.json");
     let mut kept = read(&file);
-    let lock = locks::try_lock(state_dir, LockName::StatusPage);
+    let lease = locks::try_lock(state_dir, LockName::StatusPage);
     // Without a state directory nothing is shared, and the caller's own rhythm must do.
-    let turn = !matches!(lock, Ok(None));
+    let turn = !matches!(lease, Ok(None));
     // Another run may have fetched while we asked for the lock.
-    if lock.is_ok() {
+    if lease.is_ok() {
         kept = read(&file);
     }
     if turn && is_due(&kept, now) {
@@ -64,7 +64,7 @@ pub async fn status_page(look: &dyn Look, state_dir: &Path, now: Timestamp) -> P
             tracing::debug!(%error, "status page not kept");
         }
     }
-    drop(lock);
+    drop(lease);
     let still_true = kept.seen.is_some_and(|seen| now.duration_since(seen) < KEPT_FOR);
     PageSeen { page: kept.page.filter(|_| still_true), seen: kept.seen, why: kept.why }
 }
@@ -147,7 +147,8 @@ mod tests {
     #[tokio::test]
     async fn it_is_fetched_at_most_once_a_minute_for_all_runs_and_less_when_it_fails() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let look = ScriptedLook::new(|_| Reading::Unknown).with_pages(vec![body(OUTAGE), body(FINE)]);
+        let look =
+            ScriptedLook::new(|_| Reading::Unknown).with_pages(vec![body(OUTAGE), body(FINE)]);
         for (second, down) in [(0, true), (59, true), (60, false)] {
             let page = status_page(&look, dir.path(), after(second)).await.page;
             assert_eq!(page.map(|page| page.says_down(false)), Some(down), "{second}");

@@ -302,9 +302,7 @@ fn obstacle(error: &ureq::Error, host: &str, through_proxy: bool) -> (Obstacle, 
         }
         ureq::Error::Io(error) => match error.kind() {
             io::ErrorKind::TimedOut => (Obstacle::TimeOut, format!("{host}: no answer in time")),
-            io::ErrorKind::ConnectionRefused => {
-                on_the_way(Obstacle::Refused, "connection refused")
-            }
+            io::ErrorKind::ConnectionRefused => on_the_way(Obstacle::Refused, "connection refused"),
             io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::NetworkDown
@@ -363,7 +361,9 @@ fn sighting(
                 Some(Obstacle::Intercepted) => {
                     format!("{host}: {status} is not its own answer (captive portal or filter?)")
                 }
-                Some(Obstacle::ProxyRefused) => format!("{host}: a proxy asks for a password ({status})"),
+                Some(Obstacle::ProxyRefused) => {
+                    format!("{host}: a proxy asks for a password ({status})")
+                }
                 Some(_) if seen.reading == Reading::Down => format!("{host} fails ({status})"),
                 Some(_) => format!("{host}: unexpected answer {status}"),
             };

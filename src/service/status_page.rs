@@ -285,15 +285,18 @@ fn incident(value: &Value) -> Option<Incident> {
     let updates = || items(&value["incident_updates"]);
     let mut parts: Vec<Part> = items(&value["components"])
         .map(|component| (text(&component["id"]), text(&component["name"])))
-        .chain(updates().flat_map(|update| items(&update["affected_components"])).map(|affected| {
-            (text(&affected["code"]), text(&affected["name"]))
-        }))
+        .chain(
+            updates()
+                .flat_map(|update| items(&update["affected_components"]))
+                .map(|affected| (text(&affected["code"]), text(&affected["name"]))),
+        )
         .filter_map(|(id, name)| Part::of(id, name))
         .collect();
     parts.sort_by_key(|part| *part as u8);
     parts.dedup();
     // The newest comes first on the page, but only its time says so.
-    let newest = updates().max_by_key(|update| text(&update["created_at"]).parse::<Timestamp>().ok());
+    let newest =
+        updates().max_by_key(|update| text(&update["created_at"]).parse::<Timestamp>().ok());
     Some(Incident {
         name: clean(&value["name"]),
         phase: Phase::of(text(&value["status"])),

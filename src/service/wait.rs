@@ -95,7 +95,11 @@ pub async fn until_up(
 }
 
 /// Looks once at each endpoint, all at the same time, and shares what is seen.
-pub async fn look_once(look: &dyn Look, breaker: &Breaker, endpoints: &[Endpoint]) -> Vec<Sighting> {
+pub async fn look_once(
+    look: &dyn Look,
+    breaker: &Breaker,
+    endpoints: &[Endpoint],
+) -> Vec<Sighting> {
     let mut seen = Vec::new();
     let mut looks: Vec<_> = endpoints.iter().map(|endpoint| look.look(endpoint)).collect();
     // Few enough that polling each in turn is simplest: a look runs on its own thread.
@@ -142,9 +146,7 @@ mod tests {
 
     /// A service that is down until `up_at`.
     fn down_until(up_at: Instant) -> ScriptedLook {
-        ScriptedLook::new(move |_| {
-            if Instant::now() < up_at { Reading::Down } else { Reading::Up }
-        })
+        ScriptedLook::new(move |_| if Instant::now() < up_at { Reading::Down } else { Reading::Up })
     }
 
     #[tokio::test(start_paused = true)]
@@ -163,7 +165,9 @@ mod tests {
             after.sort();
             eprintln!(
                 "outages of {name}: seen after {:?} (median), {:?} (longest), {} looks each",
-                after[50], after[100], looks / 101
+                after[50],
+                after[100],
+                looks / 101
             );
             assert!(after[50] <= Duration::from_secs(5), "{name}: {:?}", after[50]);
             assert!(after[100] <= Duration::from_secs(15), "{name}: {:?}", after[100]);

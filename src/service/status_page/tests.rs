@@ -195,8 +195,12 @@ mod anything {
         leaf.prop_recursive(3, 20, 4, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                proptest::collection::hash_map("(id|name|status|incidents|started_at)", inner, 0..4)
-                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+                proptest::collection::hash_map(
+                    "(id|name|status|incidents|started_at)",
+                    inner,
+                    0..4
+                )
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
     }
