@@ -25,6 +25,8 @@ pub struct Cli {
 pub enum Command {
     /// Start claude with options of ours before `--`
     Run(RunArgs),
+    /// Say what stands between this machine and a working Claude
+    Check(crate::commands::check::Args),
 }
 
 /// `run [OPTIONS] -- CLAUDE'S ARGUMENTS`.

@@ -13,6 +13,7 @@ pub mod ladder;
 pub mod launch;
 pub mod logging;
 pub mod notice;
+pub mod notify;
 pub mod paths;
 pub mod plan;
 pub mod run;

@@ -1,1 +1,15 @@
 //! The subcommands, one file each.
+
+pub mod check;
+
+use std::process::ExitCode;
+
+use crate::cli::Command;
+
+/// Runs one of our own commands.
+pub fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Check(args) => check::run(&args),
+        Command::Run(_) => unreachable!("`cli::parse` takes `run` apart"),
+    }
+}

@@ -1,5 +1,26 @@
 //! Is the service up? Probe, status page, and the breaker that all runs of a user share.
 
+pub mod breaker;
+pub mod endpoint;
 mod health;
+pub mod locks;
+mod network;
+pub mod pace;
+mod page_cache;
+pub mod probe;
+pub mod schedule;
+pub mod scripted;
+#[cfg(test)]
+mod simulation;
+pub mod status_page;
+mod wait;
 
+pub use breaker::{Breaker, Clock, Lease, Shared};
+pub use endpoint::{Endpoint, Endpoints, Role};
 pub use health::{Health, Reading};
+pub use locks::{Lock, LockName};
+pub use network::Network;
+pub use page_cache::{PageSeen, status_page};
+pub use probe::{HttpLook, Look, Obstacle, Sighting};
+pub use scripted::ScriptedLook;
+pub use wait::{look_once, until_up};

@@ -1,0 +1,402 @@
+//! What all runs of a user share about one service: the last probe, the pace of restarts, the
+//! last try against a service that reads down. In: a file in the state directory, rewritten
+//! under a kernel lock. Out: permissions to start, readings of others. A file that is broken
+//! is set aside, one that cannot be reached is replaced by this process's own memory: the
+//! breaker may make a run less polite, never stop it.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use super::locks::{self, Lock, LockName};
+use super::pace::{Millis, Pace, Ticket};
+use super::probe::Sighting;
+use super::schedule::{TRY_ANYWAY_AFTER, may_try};
+use super::{Endpoint, Reading};
+
+/// The state is locked for microseconds; a holder that is stopped in that moment is not
+/// waited for longer than this many tries of [`LOCK_RETRY`].
+const LOCK_TRIES: u32 = 200;
+const LOCK_RETRY: Duration = Duration::from_millis(3);
+
+/// The state file is never larger (bytes); only its first line counts.
+const STATE_CAP_BYTES: usize = 64 << 10;
+
+/// Spread of waiting runs, so that they do not all ask in the same moment.
+const SPREAD_MS: u64 = 250;
+
+/// The clock that all runs share, injectable for tests under paused time.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Millis>);
+
+impl Clock {
+    /// The wall clock, the only one that processes have in common.
+    #[must_use]
+    pub fn wall() -> Self {
+        Self::new(|| {
+            SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_millis() as Millis)
+        })
+    }
+
+    /// A clock of one's own.
+    pub fn new(read: impl Fn() -> Millis + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// Now (milliseconds).
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Clock({})", self.now())
+    }
+}
+
+/// A probe's result as other runs see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// The host.
+    pub host: String,
+    /// Its reading.
+    pub reading: Reading,
+    /// When it was read (milliseconds of the shared clock).
+    pub at: Millis,
+    /// Since when it reads so (milliseconds).
+    pub since: Millis,
+    /// Why, for people.
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct State {
+    pace: Pace,
+    probes: Vec<Shared>,
+    last_try: Option<Millis>,
+}
+
+/// The breaker of one service.
+#[derive(Debug)]
+pub struct Breaker {
+    state_dir: PathBuf,
+    file: PathBuf,
+    clock: Clock,
+    /// What this run knows by itself, used while the file cannot be reached.
+    own: RefCell<State>,
+}
+
+impl Breaker {
+    /// The breaker for the service called `key` (see
+    /// [`Endpoints::key`](super::Endpoints::key)).
+    #[must_use]
+    pub fn open(state_dir: &Path, key: &str) -> Self {
+        Self::with_clock(state_dir, key, Clock::wall())
+    }
+
+    /// [`Breaker::open`] with a clock of one's own.
+    #[must_use]
+    pub fn with_clock(state_dir: &Path, key: &str, clock: Clock) -> Self {
+        let name: String = key
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+            .collect();
+        Self {
+            state_dir: state_dir.to_owned(),
+            file: state_dir.join("breaker").join(format!("{name}.json")),
+            clock,
+            own: RefCell::default(),
+        }
+    }
+
+    /// The shared clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The state directory, for [`locks`].
+    #[must_use]
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// Waits for a permission to restart, paced over all runs. Select it against signals and
+    /// input; nothing is spent when it is dropped. Hand the ticket back with
+    /// [`Breaker::succeeded`] or [`Breaker::failed`].
+    pub async fn admit(&self) -> Ticket {
+        loop {
+            match self.update(Pace::ask).await {
+                Ok(ticket) => return ticket,
+                Err(wait) => {
+                    let spread = Duration::from_millis(fastrand::u64(0..SPREAD_MS));
+                    tokio::time::sleep(wait + spread).await;
+                }
+            }
+        }
+    }
+
+    /// The start with this ticket brought a working turn.
+    pub async fn succeeded(&self, ticket: Ticket) {
+        self.update(|pace, now| pace.succeeded(now, ticket)).await;
+    }
+
+    /// The start with this ticket failed on the service (not on anything here).
+    pub async fn failed(&self, ticket: Ticket) {
+        self.update(|pace, now| pace.failed(now, ticket)).await;
+    }
+
+    /// Whether this run may launch or ask now, given the probe's reading: the one try in ten
+    /// minutes is given to one run of all, and counts as taken when this says `true`.
+    pub async fn may_try(&self, probe: Reading) -> bool {
+        self.with_state(|state, now| {
+            // An outage that nobody tried yet starts its ten minutes with the first question.
+            let passed = now.saturating_sub(*state.last_try.get_or_insert(now));
+            let may = may_try(Some(Duration::from_millis(passed)), probe);
+            if may {
+                state.last_try = Some(now);
+            }
+            may
+        })
+        .await
+    }
+
+    /// How long until the one try in ten minutes is free, as far as is known.
+    pub async fn next_try_anyway(&self) -> Duration {
+        self.with_state(|state, now| {
+            let passed = now.saturating_sub(state.last_try.unwrap_or(now));
+            TRY_ANYWAY_AFTER.saturating_sub(Duration::from_millis(passed))
+        })
+        .await
+    }
+
+    /// What some run last read of this host.
+    pub async fn shared(&self, host: &str) -> Option<Shared> {
+        self.with_state(|state, _| state.probes.iter().find(|seen| seen.host == host).cloned())
+            .await
+    }
+
+    /// Tells all runs what was read. A host that comes up after it was down resets the pace.
+    pub async fn publish(&self, seen: &Sighting) {
+        self.with_state(|state, now| {
+            let before = state.probes.iter().position(|shared| shared.host == seen.host);
+            let before = before.map(|index| state.probes.swap_remove(index));
+            let was = before.as_ref().map(|shared| shared.reading);
+            if was == Some(Reading::Down) && seen.reading == Reading::Up {
+                state.pace.recovered(now);
+            }
+            let since = before.filter(|shared| shared.reading == seen.reading);
+            state.probes.push(Shared {
+                host: seen.host.clone(),
+                reading: seen.reading,
+                at: now,
+                since: since.map_or(now, |shared| shared.since.min(now)),
+                reason: seen.reason.clone(),
+            });
+            // Hosts change with the environment of each run; old ones are of no use.
+            state.probes.sort_by_key(|shared| std::cmp::Reverse(shared.at));
+            state.probes.truncate(8);
+        })
+        .await;
+    }
+
+    /// Takes the lease to probe this endpoint for everybody, if nobody has it. A state
+    /// directory that cannot be written leaves each run to probe for itself: `Lease::Alone`.
+    #[must_use]
+    pub fn lease(&self, endpoint: &Endpoint) -> Lease {
+        match locks::try_lock(&self.state_dir, LockName::Probe(endpoint.host())) {
+            Ok(Some(lock)) => Lease::Ours(lock),
+            Ok(None) => Lease::Theirs,
+            Err(error) => {
+                tracing::debug!(%error, "probing alone");
+                Lease::Alone
+            }
+        }
+    }
+
+    async fn update<R>(&self, change: impl FnOnce(&mut Pace, Millis) -> R) -> R {
+        self.with_state(|state, now| change(&mut state.pace, now)).await
+    }
+
+    /// Runs `change` on the shared state, or on our own when the file cannot be had.
+    async fn with_state<R>(&self, change: impl FnOnce(&mut State, Millis) -> R) -> R {
+        let file = match self.locked().await {
+            Ok(file) => Some(file),
+            Err(error) => {
+                tracing::debug!(%error, file = %self.file.display(), "breaker not shared");
+                None
+            }
+        };
+        let mut state = match &file {
+            Some(file) => self.read(file),
+            None => self.own.borrow().clone(),
+        };
+        let before = state.clone();
+        let result = change(&mut state, self.clock.now());
+        if let Some(file) = file.filter(|_| state != before)
+            && let Err(error) = write(&file, &state)
+        {
+            tracing::debug!(%error, file = %self.file.display(), "breaker not written");
+        }
+        *self.own.borrow_mut() = state;
+        result
+    }
+
+    async fn locked(&self) -> io::Result<Flock<File>> {
+        crate::paths::private_dir(&self.state_dir)?;
+        crate::paths::private_dir(&self.state_dir.join("breaker"))?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&self.file)?;
+        for _ in 0..LOCK_TRIES {
+            file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(locked) => return Ok(locked),
+                Err((file, nix::errno::Errno::EWOULDBLOCK)) => file,
+                Err((_, error)) => return Err(error.into()),
+            };
+            tokio::time::sleep(LOCK_RETRY).await;
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the lock is held too long"))
+    }
+
+    fn read(&self, file: &File) -> State {
+        let mut bytes = vec![0; STATE_CAP_BYTES];
+        let length = file.read_at(&mut bytes, 0).unwrap_or(0);
+        let line = bytes[..length].split(|byte| *byte == b'\n').next().unwrap_or_default();
+        if line.is_empty() && length == 0 {
+            return State::default();
+        }
+        serde_json::from_slice(line).unwrap_or_else(|error| {
+            // A copy, not a rename: others may be waiting for the lock on this very file.
+            let aside = self.file.with_extension("broken");
+            tracing::warn!(%error, aside = %aside.display(), "breaker file set aside");
+            let _ = crate::paths::write_private(&aside, &bytes[..length]);
+            State::default()
+        })
+    }
+}
+
+/// One write of one line: a process killed in between leaves the old line or the new one.
+fn write(file: &File, state: &State) -> io::Result<()> {
+    let mut line = serde_json::to_vec(state)?;
+    line.push(b'\n');
+    let written = file.write_at(&line, 0)?;
+    if written < line.len() {
+        // Disk full: an empty file is a known state, a torn line is not.
+        file.set_len(0)?;
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    file.set_len(line.len() as u64)
+}
+
+/// Who probes.
+#[derive(Debug)]
+pub enum Lease {
+    /// This run, as long as it holds the lock.
+    Ours(Lock),
+    /// Another run; its results are in [`Breaker::shared`].
+    Theirs,
+    /// Nothing can be shared.
+    Alone,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_broken_file_is_set_aside_and_a_new_one_begun() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let breaker = Breaker::open(dir.path(), "api.example:1/x");
+        let long = vec![0xff; 100_000];
+        for junk in [&b"{\"pace\":"[..], b"\n\n", b"\0\0\0", &long] {
+            std::fs::create_dir_all(dir.path().join("breaker")).expect("writable");
+            std::fs::write(&breaker.file, junk).expect("writable");
+            let ticket = breaker.admit().await;
+            breaker.failed(ticket).await;
+            let line = std::fs::read(&breaker.file).expect("readable");
+            serde_json::from_slice::<State>(&line).expect("a whole state");
+            let aside = std::fs::read(breaker.file.with_extension("broken")).expect("set aside");
+            assert_eq!(aside, junk[..junk.len().min(STATE_CAP_BYTES)]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_one_run_publishes_another_reads() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (one, other) = (Breaker::open(dir.path(), "k"), Breaker::open(dir.path(), "k"));
+        let mut seen = Sighting {
+            role: super::super::Role::Api,
+            host: "h".to_owned(),
+            reading: Reading::Down,
+            obstacle: None,
+            latency: Duration::ZERO,
+            reason: "h fails (500)".to_owned(),
+            retry_after: None,
+            clock_offset_s: None,
+        };
+        one.publish(&seen).await;
+        let first = other.shared("h").await.expect("shared");
+        assert_eq!((first.reading, first.reason.as_str()), (Reading::Down, "h fails (500)"));
+        one.publish(&seen).await;
+        assert_eq!(other.shared("h").await.expect("shared").since, first.since);
+        seen.reading = Reading::Up;
+        one.publish(&seen).await;
+        assert_eq!(other.shared("h").await.expect("shared").reading, Reading::Up);
+        assert_eq!(Breaker::open(dir.path(), "other").shared("h").await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_one_run_of_all_tries_a_service_that_reads_down_each_ten_minutes() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let zero = tokio::time::Instant::now();
+        let clock = Clock::new(move || 5000 + zero.elapsed().as_millis() as u64);
+        let runs: Vec<_> =
+            (0..10).map(|_| Breaker::with_clock(dir.path(), "k", clock.clone())).collect();
+        let mut tries = 0;
+        for _minute in 0..60 {
+            for run in &runs {
+                tries += usize::from(run.may_try(Reading::Down).await);
+            }
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+        assert_eq!(tries, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_held_by_a_stopped_process_does_not_stop_a_run() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let breaker = Breaker::open(dir.path(), "k");
+        let _held = breaker.locked().await.expect("free");
+        breaker.admit().await;
+    }
+
+    #[tokio::test]
+    async fn without_a_state_directory_each_run_goes_by_itself() {
+        let breaker = Breaker::open(Path::new("/dev/null/nowhere"), "k");
+        let endpoint = Endpoint {
+            role: super::super::Role::Api,
+            ask: super::super::endpoint::Ask::Get,
+            url: "https://h/".to_owned(),
+        };
+        assert!(matches!(breaker.lease(&endpoint), Lease::Alone));
+        let ticket = breaker.admit().await;
+        breaker.failed(ticket).await;
+        assert!(breaker.own.borrow().pace.rate() < 2.0);
+    }
+}

@@ -1,0 +1,176 @@
+//! How this machine reaches the service: proxy and certificate authorities, read from the
+//! same variables as Claude Code reads. In: a look-up of variables, certificate files. Out:
+//! values for the HTTP client. Sends nothing; a proxy's password never enters `Debug` or text.
+
+use std::path::Path;
+
+use rustls_native_certs::CertificateResult;
+use ureq::tls::{Certificate, PemItem, parse_pem};
+
+use super::endpoint::{Lookup, host_of};
+
+/// Proxy and certificate settings.
+#[derive(Clone, Default)]
+pub struct Network {
+    proxy: Option<String>,
+    no_proxy: Vec<String>,
+    roots: Vec<Certificate<'static>>,
+    /// What is wrong with the settings, one line each, for people.
+    pub problems: Vec<String>,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network")
+            .field("proxy", &self.proxy_shown())
+            .field("no_proxy", &self.no_proxy)
+            .field("roots", &self.roots.len())
+            .field("problems", &self.problems)
+            .finish()
+    }
+}
+
+/// The order in which Claude Code looks for a proxy; `ALL_PROXY` last, for the rest of the world.
+const PROXY_VARIABLES: [&str; 6] =
+    ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+
+impl Network {
+    /// Reads the settings. A file that cannot be read is a problem to tell, never fatal.
+    #[must_use]
+    pub fn from_env(env: &impl Lookup) -> Self {
+        let mut problems = Vec::new();
+        let proxy = PROXY_VARIABLES.iter().find_map(|name| Some((*name, env.var(name)?)));
+        if let Some((name, value)) = &proxy
+            && ureq::Proxy::new(value).is_err()
+        {
+            problems.push(format!("{name} is not the address of a proxy this program can use"));
+        }
+        let no_proxy = env.var("no_proxy").or_else(|| env.var("NO_PROXY")).unwrap_or_default();
+        let no_proxy = no_proxy.split([',', ' ']).filter(|entry| !entry.is_empty());
+        let no_proxy = no_proxy.map(str::to_ascii_lowercase).collect();
+        let mut roots = system_roots(env, &mut problems);
+        if let Some(file) = env.var("NODE_EXTRA_CA_CERTS") {
+            match extra_roots(Path::new(&file)) {
+                Ok(extra) => roots.extend(extra),
+                Err(why) => problems.push(format!("NODE_EXTRA_CA_CERTS: {file}: {why}")),
+            }
+        }
+        Self { proxy: proxy.map(|(_, value)| value), no_proxy, roots, problems }
+    }
+
+    /// The proxy for this host, if one is to be used.
+    #[must_use]
+    pub fn proxy_for(&self, host: &str) -> Option<ureq::Proxy> {
+        let proxy = self.proxy.as_deref().filter(|_| !self.bypasses(host))?;
+        ureq::Proxy::new(proxy).ok()
+    }
+
+    /// The proxy's host and port, without its credentials; `None` without a proxy.
+    #[must_use]
+    pub fn proxy_shown(&self) -> Option<String> {
+        let text = self.proxy.as_deref()?;
+        Some(ureq::Proxy::new(text).map_or_else(
+            |_| host_of(text).to_owned(),
+            |proxy| format!("{}:{}", proxy.host(), proxy.port()),
+        ))
+    }
+
+    /// The certificates that are trusted.
+    #[must_use]
+    pub fn roots(&self) -> &[Certificate<'static>] {
+        &self.roots
+    }
+
+    fn bypasses(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        self.no_proxy.iter().any(|entry| {
+            let entry = entry.split(':').next().unwrap_or(entry);
+            let suffix = entry.strip_prefix("*.").or_else(|| entry.strip_prefix('.'));
+            entry == "*"
+                || host == entry
+                || suffix.is_some_and(|suffix| {
+                    host == suffix
+                        || host.strip_suffix(suffix).is_some_and(|sub| sub.ends_with('.'))
+                })
+        })
+    }
+}
+
+fn system_roots(env: &impl Lookup, problems: &mut Vec<String>) -> Vec<Certificate<'static>> {
+    let (file, dir) = (env.var("SSL_CERT_FILE"), env.var("SSL_CERT_DIR"));
+    let CertificateResult { certs, errors, .. } = if file.is_some() || dir.is_some() {
+        let (file, dir) = (file.as_deref().map(Path::new), dir.as_deref().map(Path::new));
+        rustls_native_certs::load_certs_from_paths(file, dir)
+    } else {
+        rustls_native_certs::load_native_certs()
+    };
+    if certs.is_empty() {
+        let why = errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+        problems.push(format!("no certificate authority of the system could be loaded{why}"));
+    }
+    certs.iter().map(|cert| Certificate::from_der(cert.as_ref()).to_owned()).collect()
+}
+
+fn extra_roots(file: &Path) -> Result<Vec<Certificate<'static>>, String> {
+    let pem = std::fs::read(file).map_err(|error| format!("failed to read: {error}"))?;
+    let certs: Vec<_> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certs.is_empty() { Err("holds no certificate".to_owned()) } else { Ok(certs) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(variables: &[(&str, &str)]) -> Network {
+        Network::from_env(&|name: &str| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_proxy_is_found_in_claudes_order_and_its_password_is_never_shown() {
+        let network = network(&[
+            ("ALL_PROXY", "http://last:1"),
+            ("HTTPS_PROXY", "http://user:hunter2@proxy.corp:3128"),
+        ]);
+        assert_eq!(network.proxy_shown().as_deref(), Some("proxy.corp:3128"));
+        assert!(!format!("{network:?}").contains("hunter2"));
+        let proxy = network.proxy_for("api.anthropic.com").expect("a proxy");
+        assert_eq!(proxy.password(), Some("hunter2"));
+    }
+
+    #[test]
+    fn hosts_named_in_no_proxy_are_reached_directly() {
+        let network = network(&[
+            ("HTTPS_PROXY", "http://proxy:1"),
+            ("NO_PROXY", "localhost,.corp, *.lan,10.0.0.1:443"),
+        ]);
+        for (host, direct) in [
+            ("localhost", true),
+            ("LOCALHOST", true),
+            ("a.corp", true),
+            ("corp", true),
+            ("notcorp", false),
+            ("a.b.lan", true),
+            ("10.0.0.1", true),
+            ("api.anthropic.com", false),
+        ] {
+            assert_eq!(network.proxy_for(host).is_none(), direct, "{host}");
+        }
+    }
+
+    #[test]
+    fn broken_settings_are_told_and_do_not_stop_anything() {
+        let network = network(&[
+            ("HTTPS_PROXY", "ftp://nope"),
+            ("NODE_EXTRA_CA_CERTS", "/does/not/exist.pem"),
+            ("SSL_CERT_FILE", "/does/not/exist"),
+        ]);
+        assert_eq!(network.problems.len(), 3, "{:?}", network.problems);
+    }
+}

@@ -1,0 +1,430 @@
+//! One look at a host, without credentials. In: an endpoint and how this machine reaches the
+//! network. Out: a [`Sighting`]. Never sends a token, a cookie or more than a plain
+//! User-Agent, never follows a redirect, never blocks the event loop or the end of the process.
+
+use std::future::Future;
+use std::io::{self, Read as _};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use ureq::http::{Method, Request, Response, StatusCode};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+
+use super::Reading;
+use super::endpoint::{Ask, Endpoint, Role};
+use super::network::Network;
+
+/// No look takes longer (a hung service is a down service).
+pub const TIME_OUT: Duration = Duration::from_secs(10);
+
+/// No more of a probe's answer is read (bytes); its first ones tell JSON from HTML.
+const PROBE_CAP_BYTES: u64 = 8 << 10;
+
+/// Says who asks, and nothing about the person or the machine.
+const USER_AGENT: &str = concat!("claude-safe/", env!("CARGO_PKG_VERSION"));
+
+/// What stood between us and a working answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// An HTTP status that means "down".
+    Status(u16),
+    /// No answer in time.
+    TimeOut,
+    /// The connection broke.
+    Reset,
+    /// Nobody listens there.
+    Refused,
+    /// The name does not resolve.
+    NoSuchHost,
+    /// No route to the host.
+    NoRoute,
+    /// The certificate is not trusted: something here or on the way, never an outage.
+    Certificate,
+    /// The configured proxy could not be reached.
+    ProxyUnreachable,
+    /// The configured proxy refused (a password is asked for, the host is not allowed).
+    ProxyRefused,
+    /// A page for people where a machine's answer belongs: a captive portal or a filter.
+    Intercepted,
+    /// An answer that fits nothing known.
+    Strange,
+}
+
+impl Obstacle {
+    /// Whether it may lie between here and the internet rather than with the service.
+    #[must_use]
+    pub fn may_be_local(self) -> bool {
+        !matches!(self, Self::Status(_) | Self::Strange)
+    }
+}
+
+/// What one look saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// What the host is for.
+    pub role: Role,
+    /// The host.
+    pub host: String,
+    /// The reading of its answer.
+    pub reading: Reading,
+    /// What was in the way, when the reading is not `Up`.
+    pub obstacle: Option<Obstacle>,
+    /// How long the look took.
+    pub latency: Duration,
+    /// One line for people: `platform.claude.com answers (400)`.
+    pub reason: String,
+    /// How long the service asked clients to wait.
+    pub retry_after: Option<Duration>,
+    /// The service's clock minus ours (seconds), to the second.
+    pub clock_offset_s: Option<i64>,
+}
+
+/// A document that was fetched, or why it was not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// The document has not changed since the given tag.
+    NotModified,
+    /// A new document, and its tag.
+    Body {
+        /// The text.
+        text: String,
+        /// Its `ETag`.
+        etag: Option<String>,
+    },
+    /// Nothing usable came: an obstacle and one line for people.
+    Failed(Obstacle, String),
+}
+
+/// A future that can stay in a `dyn` trait.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// The seam to the network.
+pub trait Look {
+    /// One look at an endpoint.
+    fn look<'a>(&'a self, endpoint: &'a Endpoint) -> Boxed<'a, Sighting>;
+    /// Fetches a document of at most `cap` bytes.
+    fn fetch<'a>(&'a self, url: &'a str, etag: Option<&'a str>, cap: u64) -> Boxed<'a, Fetched>;
+}
+
+/// Looks over the real network.
+#[derive(Debug, Clone)]
+pub struct HttpLook {
+    network: Arc<Network>,
+    time_out: Duration,
+}
+
+impl HttpLook {
+    /// Looks through this machine's proxy and certificate settings.
+    #[must_use]
+    pub fn new(network: Network) -> Self {
+        Self { network: Arc::new(network), time_out: TIME_OUT }
+    }
+
+    /// Gives up sooner than [`TIME_OUT`].
+    #[must_use]
+    pub fn with_time_out(mut self, time_out: Duration) -> Self {
+        self.time_out = time_out.min(TIME_OUT);
+        self
+    }
+
+    /// Runs a request on a thread of its own. Not `spawn_blocking`: a runtime that ends waits
+    /// for its blocking threads, and a hung probe must not delay the end of the process.
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Network, Duration) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let (network, time_out) = (Arc::clone(&self.network), self.time_out);
+        std::thread::Builder::new()
+            .name("probe".to_owned())
+            .spawn(move || {
+                let _ = sender.send(work(&network, time_out));
+            })
+            .ok()?;
+        // The client's own time-out comes first; this one covers a resolver that hangs.
+        tokio::time::timeout(self.time_out + Duration::from_millis(500), receiver).await.ok()?.ok()
+    }
+}
+
+impl Look for HttpLook {
+    fn look<'a>(&'a self, endpoint: &'a Endpoint) -> Boxed<'a, Sighting> {
+        Box::pin(async move {
+            let asked = endpoint.clone();
+            let started = Instant::now();
+            let answer = self
+                .on_thread(move |network, time_out| {
+                    let method = match asked.ask {
+                        Ask::EmptyPost => Method::POST,
+                        Ask::Get => Method::GET,
+                    };
+                    exchange(network, time_out, &method, &asked.url, None, PROBE_CAP_BYTES)
+                })
+                .await
+                .unwrap_or(Err((Obstacle::TimeOut, "no answer in time".to_owned())));
+            sighting(endpoint, answer, started.elapsed())
+        })
+    }
+
+    fn fetch<'a>(&'a self, url: &'a str, etag: Option<&'a str>, cap: u64) -> Boxed<'a, Fetched> {
+        Box::pin(async move {
+            let (url, etag) = (url.to_owned(), etag.map(str::to_owned));
+            let answer = self
+                .on_thread(move |network, time_out| {
+                    exchange(network, time_out, &Method::GET, &url, etag.as_deref(), cap)
+                })
+                .await
+                .unwrap_or(Err((Obstacle::TimeOut, "no answer in time".to_owned())));
+            match answer {
+                Err((obstacle, why)) => Fetched::Failed(obstacle, why),
+                Ok(answer) if answer.status == 304 => Fetched::NotModified,
+                Ok(answer) if answer.status != 200 => {
+                    let status = answer.status;
+                    Fetched::Failed(Obstacle::Status(status), format!("answered {status}"))
+                }
+                Ok(answer) if answer.cut => {
+                    Fetched::Failed(Obstacle::Strange, format!("sent more than {cap} bytes"))
+                }
+                Ok(answer) => Fetched::Body {
+                    text: String::from_utf8_lossy(&answer.body).into_owned(),
+                    etag: answer.etag,
+                },
+            }
+        })
+    }
+}
+
+/// An answer, as far as it was read.
+#[derive(Debug, Default)]
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+    /// The body was longer than the cap.
+    cut: bool,
+    etag: Option<String>,
+    retry_after: Option<Duration>,
+    date: Option<Timestamp>,
+}
+
+fn exchange(
+    network: &Network,
+    time_out: Duration,
+    method: &Method,
+    url: &str,
+    etag: Option<&str>,
+    cap: u64,
+) -> Result<Answer, (Obstacle, String)> {
+    let host = super::endpoint::host_of(url);
+    let proxy = network.proxy_for(host);
+    let through_proxy = proxy.is_some();
+    let roots = RootCerts::new_with_certs(network.roots());
+    let agent: Agent = Agent::config_builder()
+        .timeout_global(Some(time_out))
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .user_agent(USER_AGENT)
+        .max_idle_connections(0)
+        .proxy(proxy)
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .build()
+        .into();
+    let mut request = Request::builder().method(method).uri(url);
+    if let Some(etag) = etag {
+        request = request.header("If-None-Match", etag);
+    }
+    let answer = if method == Method::POST {
+        request.header("Content-Type", "application/json").body(&[][..]).map(|r| agent.run(r))
+    } else {
+        request.body(()).map(|request| agent.run(request))
+    };
+    let failed = |error| obstacle(&error, host, through_proxy);
+    let response = answer.map_err(|error| failed(error.into()))?.map_err(failed)?;
+    read(response, cap).map_err(failed)
+}
+
+fn read(mut response: Response<Body>, cap: u64) -> Result<Answer, ureq::Error> {
+    let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+    let mut answer = Answer {
+        status: response.status().as_u16(),
+        etag: header("etag"),
+        retry_after: header("retry-after")
+            .and_then(|seconds| seconds.trim().parse().ok())
+            .map(Duration::from_secs),
+        date: header("date")
+            .and_then(|date| jiff::fmt::rfc2822::parse(&date).ok())
+            .map(|date| date.timestamp()),
+        ..Answer::default()
+    };
+    let mut reader = response.body_mut().as_reader().take(cap + 1);
+    match reader.read_to_end(&mut answer.body) {
+        Ok(_) => {}
+        // The status came through; a body that breaks off later leaves it standing.
+        Err(error) if answer.status != StatusCode::OK.as_u16() => {
+            tracing::debug!(%error, "answer cut short");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    answer.cut = answer.body.len() as u64 > cap;
+    Ok(answer)
+}
+
+fn obstacle(error: &ureq::Error, host: &str, through_proxy: bool) -> (Obstacle, String) {
+    let text = error.to_string();
+    let on_the_way = |obstacle, what: &str| {
+        if through_proxy {
+            (Obstacle::ProxyUnreachable, format!("the proxy could not be reached: {what}"))
+        } else {
+            (obstacle, format!("{host}: {what}"))
+        }
+    };
+    match error {
+        ureq::Error::Timeout(_) => (Obstacle::TimeOut, format!("{host}: no answer in time")),
+        ureq::Error::HostNotFound => on_the_way(Obstacle::NoSuchHost, "no such host"),
+        ureq::Error::ConnectProxyFailed(why) => {
+            // A proxy that reports a gateway fault cannot reach the service; others refuse us.
+            let fault = ["502", "503", "504"].iter().find(|code| why.contains(*code));
+            match fault.and_then(|code| code.parse().ok()) {
+                Some(code) => (
+                    Obstacle::Status(code),
+                    format!("{host}: the proxy answers {code}, it does not reach the service"),
+                ),
+                None => (Obstacle::ProxyRefused, format!("the proxy refuses: {why}")),
+            }
+        }
+        ureq::Error::InvalidProxyUrl => {
+            (Obstacle::ProxyRefused, "the proxy's address is wrong".to_owned())
+        }
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
+            (Obstacle::Certificate, format!("{host}: {text}"))
+        }
+        ureq::Error::Io(error) => match error.kind() {
+            io::ErrorKind::TimedOut => (Obstacle::TimeOut, format!("{host}: no answer in time")),
+            io::ErrorKind::ConnectionRefused => on_the_way(Obstacle::Refused, "connection refused"),
+            io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::AddrNotAvailable => on_the_way(Obstacle::NoRoute, "no route"),
+            io::ErrorKind::InvalidData if text.contains("certificate") => {
+                (Obstacle::Certificate, format!("{host}: {error}"))
+            }
+            // Name resolution reports its own kind of error, which std keeps private.
+            _ if text.contains("failed to lookup address") => {
+                on_the_way(Obstacle::NoSuchHost, "no such host")
+            }
+            _ => (Obstacle::Reset, format!("{host}: connection broken ({error})")),
+        },
+        ureq::Error::ConnectionFailed => on_the_way(Obstacle::Refused, "connection failed"),
+        _ => (Obstacle::Strange, format!("{host}: {text}")),
+    }
+}
+
+/// Reads an answer: which states of the service it proves (decision 2 of the design).
+fn read_status(answer: &Answer) -> (Reading, Option<Obstacle>) {
+    let first = answer.body.iter().find(|byte| !byte.is_ascii_whitespace());
+    let json = matches!(first, Some(b'{' | b'['));
+    match answer.status {
+        400 | 401 | 405 => (Reading::Up, None),
+        408 | 425 | 429 | 500..=599 => (Reading::Down, Some(Obstacle::Status(answer.status))),
+        407 => (Reading::Unknown, Some(Obstacle::ProxyRefused)),
+        // Other refusals in the service's own language (Bedrock says 403, a gateway 404).
+        200..=299 | 403..=499 if json => (Reading::Up, None),
+        200..=399 | 403 => (Reading::Unknown, Some(Obstacle::Intercepted)),
+        _ => (Reading::Unknown, Some(Obstacle::Strange)),
+    }
+}
+
+fn sighting(
+    endpoint: &Endpoint,
+    answer: Result<Answer, (Obstacle, String)>,
+    latency: Duration,
+) -> Sighting {
+    let host = endpoint.host().to_owned();
+    let mut seen = Sighting {
+        role: endpoint.role,
+        host: host.clone(),
+        reading: Reading::Unknown,
+        obstacle: None,
+        latency,
+        reason: String::new(),
+        retry_after: None,
+        clock_offset_s: None,
+    };
+    match answer {
+        Ok(answer) => {
+            (seen.reading, seen.obstacle) = read_status(&answer);
+            let status = answer.status;
+            seen.reason = match seen.obstacle {
+                None => format!("{host} answers ({status})"),
+                Some(Obstacle::Intercepted) => {
+                    format!("{host}: {status} is not its own answer (captive portal or filter?)")
+                }
+                Some(Obstacle::ProxyRefused) => {
+                    format!("{host}: a proxy asks for a password ({status})")
+                }
+                Some(_) if seen.reading == Reading::Down => format!("{host} fails ({status})"),
+                Some(_) => format!("{host}: unexpected answer {status}"),
+            };
+            seen.retry_after = answer.retry_after;
+            seen.clock_offset_s =
+                answer.date.map(|date| date.as_second() - Timestamp::now().as_second());
+        }
+        Err((obstacle, why)) => {
+            seen.reading = match obstacle {
+                // A proxy that cannot be reached keeps claude from the service as well; one
+                // that refuses says nothing about the service.
+                Obstacle::Certificate
+                | Obstacle::ProxyRefused
+                | Obstacle::Intercepted
+                | Obstacle::Strange => Reading::Unknown,
+                Obstacle::Status(_)
+                | Obstacle::TimeOut
+                | Obstacle::Reset
+                | Obstacle::Refused
+                | Obstacle::NoSuchHost
+                | Obstacle::NoRoute
+                | Obstacle::ProxyUnreachable => Reading::Down,
+            };
+            seen.obstacle = Some(obstacle);
+            seen.reason = why;
+        }
+    }
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_as_decided() {
+        use Reading::{Down, Unknown, Up};
+        let json = r#" {"error":{}}"#;
+        for (status, body, reading) in [
+            (400, "", Up),
+            (400, "<html>", Up),
+            (401, "", Up),
+            (405, "", Up),
+            (200, json, Up),
+            (200, "<html>", Unknown),
+            (200, "", Unknown),
+            (302, "", Unknown),
+            (403, "<html>", Unknown),
+            (403, json, Up),
+            (404, json, Up),
+            (404, "<html>", Unknown),
+            (407, json, Unknown),
+            (408, json, Down),
+            (425, "", Down),
+            (429, json, Down),
+            (500, json, Down),
+            (503, "<html>", Down),
+            (529, json, Down),
+        ] {
+            let answer = Answer { status, body: body.into(), ..Answer::default() };
+            assert_eq!(read_status(&answer).0, reading, "{status} {body}");
+        }
+    }
+}
