@@ -18,6 +18,8 @@ use crate::claude::version::Version;
 
 /// The screen counts as settled when nothing was written for this long.
 const SETTLED: Duration = Duration::from_secs(2);
+/// A status line that ticks keeps the output from ever resting: then a look is due this often.
+const RESTLESS: Duration = Duration::from_secs(15);
 /// The transcript's error line follows the hook by 15 to 290 ms; this long it is waited for.
 const LINE_AFTER_HOOK: Duration = Duration::from_secs(5);
 /// How soon after a hook, and how often until the line is there, a look is due.
@@ -104,7 +106,8 @@ pub struct Watcher {
     typed: Option<Instant>,
     ending_key: Option<Instant>,
     looked: Option<Instant>,
-    dirty: bool,
+    /// Since when there is output that no look has seen at rest.
+    dirty: Option<Instant>,
     reported: bool,
     reported_line: Option<String>,
     prompt_seen: bool,
@@ -122,7 +125,7 @@ impl Watcher {
             typed: None,
             ending_key: None,
             looked: None,
-            dirty: false,
+            dirty: None,
             reported: false,
             reported_line: None,
             prompt_seen: false,
@@ -132,7 +135,7 @@ impl Watcher {
     /// The child wrote something.
     pub fn output(&mut self, now: Instant) {
         self.last_output = now;
-        self.dirty = true;
+        self.dirty.get_or_insert(now);
     }
 
     /// The user's terminal sent something.
@@ -147,7 +150,6 @@ impl Watcher {
     /// A hook of the main session arrived.
     pub fn hook(&mut self, now: Instant, hook: Hook) {
         self.reported = false;
-        self.dirty = true;
         self.looked = None;
         self.prompt_seen |= hook == Hook::Prompt;
         self.hook = Some((now, hook));
@@ -159,9 +161,7 @@ impl Watcher {
         if let Some(at) = self.waiting_for_line() {
             return Some(self.looked.unwrap_or(at) + HOOK_LOOK);
         }
-        // a status line that ticks keeps the output from ever resting: look at intervals then
-        let since = self.looked.map_or(self.last_output, |looked| looked.max(self.last_output));
-        self.dirty.then_some(since + SETTLED)
+        self.dirty.map(|since| (self.last_output + SETTLED).min(since + RESTLESS))
     }
 
     /// Whether the screen, the transcript, the credentials and the sessions file are worth
@@ -199,7 +199,7 @@ impl Watcher {
         wall: &ZonedDateTime,
     ) -> Option<Failure> {
         self.looked = Some(now);
-        self.dirty = !self.settled(now);
+        self.dirty = (!self.settled(now)).then_some(now);
         // keys need a moment to show; an empty box before that proves nothing
         let shown = self.typed.is_some_and(|at| now.saturating_duration_since(at) >= SETTLED);
         if shown && look.box_is_empty() {
@@ -231,7 +231,9 @@ impl Watcher {
                 seen(Place::Hook, message, Some(error), None)
             }
             // hooks do not run (old versions, `disableAllHooks`): the transcript is the witness
-            (None | Some((_, Hook::SessionStart)), Some(line)) if self.settled(now) => {
+            (None | Some((_, Hook::SessionStart)), Some(line))
+                if self.settled(now) || look.title == Title::Idle =>
+            {
                 seen(Place::Transcript, &line.text, line.error.as_deref(), line.status)
             }
             // a turn that runs or succeeded, a line still to come, or nothing at all

@@ -103,6 +103,11 @@ fn nothing_is_due_while_nothing_happens() {
     assert_eq!(watcher.next_deadline(), None);
     watcher.output(start);
     assert_eq!(watcher.next_deadline(), Some(start + SETTLED));
+    // output that never rests, as of a clock in the status line, is looked at all the same
+    for second in 1..60 {
+        watcher.output(start + Duration::from_secs(second));
+    }
+    assert_eq!(watcher.next_deadline(), Some(start + RESTLESS));
 }
 
 #[test]
