@@ -590,7 +590,7 @@ fn every_error_string_users_saw_has_its_class() {
 }
 
 #[test]
-fn every_rule_is_used_and_names_its_source() {
+fn every_rule_has_an_id_of_its_own_and_names_its_source() {
     let (rules, now) = (Rules::new(&[]).0, now());
     for rule in rules.list() {
         assert!(!rule.source.is_empty(), "{}", rule.id);

@@ -319,7 +319,12 @@ impl Watcher {
         let user = self.ending_key.is_some_and(|at| now.duration_since(at) < USER_ENDED);
         let failure = |kind, status, evidence| {
             let session = read.session.clone();
-            let turn = if self.prompt_seen { read.tail.turn } else { TurnState::NotPrompted };
+            // only hooks that are known to run can prove that no prompt was submitted
+            let unprompted = self.hook.is_some() && !self.prompt_seen;
+            let turn = match read.tail.turn {
+                TurnState::Unknown if unprompted => TurnState::NotPrompted,
+                turn => turn,
+            };
             Verdict::Failed(Failure { kind, status, evidence: vec![evidence], session, turn })
         };
         match exit {

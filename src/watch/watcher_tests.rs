@@ -206,3 +206,27 @@ fn an_end_by_the_user_or_by_a_polite_signal_is_done_and_a_fault_is_a_crash() {
     watcher.input(start, Input::Key(Key::Interrupt));
     assert_eq!(end(&watcher, ExitReason::Signal(9), None), None);
 }
+
+#[test]
+fn a_session_counts_as_never_prompted_only_while_hooks_run() {
+    let start = Instant::now();
+    let (rules, read) = (Rules::new(&[]).0, Readings::default());
+    let wall: ZonedDateTime = "2026-11-24T21:00:00+00:00[UTC]".parse().expect("a zoned time");
+    let mut watcher = Watcher::new(start, Timestamp::UNIX_EPOCH);
+    let turn = |watcher: &Watcher| match watcher.exited(
+        start,
+        ExitReason::Signal(9),
+        None,
+        &read,
+        &rules,
+        &wall,
+    ) {
+        Verdict::Failed(failure) => failure.turn,
+        Verdict::Done(_) => panic!("a kill is a crash"),
+    };
+    assert_eq!(turn(&watcher), TurnState::Unknown);
+    watcher.hook(start, Hook::SessionStart);
+    assert_eq!(turn(&watcher), TurnState::NotPrompted);
+    watcher.hook(start, Hook::Prompt);
+    assert_eq!(turn(&watcher), TurnState::Unknown);
+}
