@@ -73,7 +73,6 @@ pub fn parse(args: Vec<OsString>) -> Result<Invocation, clap::Error> {
     let program = OsString::from("claude-safe");
     Ok(match Cli::try_parse_from(std::iter::once(program).chain(args))?.command {
         Command::Run(run) => Invocation::Run(run),
-        #[allow(unreachable_patterns)]
         command => Invocation::Ours(command),
     })
 }

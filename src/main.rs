@@ -1,17 +1,29 @@
 //! The `claude-safe` program.
 
-use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
+use claude_safe::claude::{hooks, status_line};
 use claude_safe::cli::{self, Invocation};
-use claude_safe::commands;
+use claude_safe::{commands, run};
 
 fn main() -> ExitCode {
-    let args = std::env::args_os().skip(1).collect();
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    // Claude's hooks and status line come first: they must be quick, silent, and never fail.
+    if let [word, target] = args.as_slice() {
+        if word == hooks::HOOK_WORD {
+            hooks::send_stdin(Path::new(target));
+            return ExitCode::SUCCESS;
+        }
+        if word == status_line::STATUS_WORD {
+            status_line::print(Path::new(target));
+            return ExitCode::SUCCESS;
+        }
+    }
     match cli::parse(args) {
-        Ok(Invocation::Run(_)) => ExitCode::SUCCESS,
+        Ok(Invocation::Run(args)) => run::run(&args),
         Ok(Invocation::Ours(command)) => commands::run(command).unwrap_or_else(|error| {
-            let _ = writeln!(std::io::stderr(), "claude-safe: {error:#}");
+            claude_safe::notice::say(&format!("{error:#}"));
             ExitCode::from(claude_safe::error::exit::OURS)
         }),
         Err(error) => {

@@ -73,3 +73,12 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     std::fs::rename(&temporary, path)
 }
+
+/// Sockets of ours, where the state directory's path is too long for one.
+#[must_use]
+pub fn runtime_dir() -> PathBuf {
+    dirs::runtime_dir().map_or_else(
+        || std::env::temp_dir().join(format!("claude-safe-{}", nix::unistd::geteuid())),
+        |dir| dir.join("claude-safe"),
+    )
+}

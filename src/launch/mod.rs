@@ -15,3 +15,17 @@ pub(crate) fn terminal_size(fd: &impl AsFd) -> Option<Winsize> {
     let got = unsafe { get_size(fd.as_fd().as_raw_fd(), &raw mut size) };
     got.ok().map(|_| size)
 }
+
+/// Whether this process ignores a signal now.
+#[must_use]
+pub fn is_ignored(signal: nix::sys::signal::Signal) -> bool {
+    use nix::libc;
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action this is a query; `action` is written on success, and all-zero
+    // is a valid value of the plain C structure otherwise.
+    let action = unsafe {
+        libc::sigaction(signal as libc::c_int, std::ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN
+}

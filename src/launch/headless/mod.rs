@@ -33,9 +33,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub struct HeadlessChild {
     child: Child,
-    stdout: AsyncFd<File>,
+    /// `None` once it is closed.
+    stdout: Option<AsyncFd<File>>,
     ended: Option<ExitReason>,
-    closed: bool,
 }
 
 /// What a child did next.
@@ -75,8 +75,8 @@ pub fn launch(
     let pipe = child.stdin.take();
     set_nonblocking(&ours)?;
     // SAFETY: the `File` owns its descriptor and is neither replaced nor closed while registered.
-    let stdout = unsafe { AsyncFd::register(File::from(ours)) }?;
-    Ok((HeadlessChild { child, stdout, ended: None, closed: false }, pipe))
+    let stdout = Some(unsafe { AsyncFd::register(File::from(ours)) }?);
+    Ok((HeadlessChild { child, stdout, ended: None }, pipe))
 }
 
 fn existing(cwd: Option<&PathBuf>) -> Option<&PathBuf> {
@@ -118,28 +118,37 @@ impl HeadlessChild {
     /// Waits for what it does next. Cancelling this loses nothing.
     pub async fn next(&mut self) -> io::Result<Happening> {
         loop {
-            match (self.ended, self.closed) {
-                (Some(reason), true) => return Ok(Happening::Ended(reason)),
-                (None, true) => self.ended = Some(reason(self.child.wait().await?)),
-                (Some(reason), false) => {
-                    match tokio::time::timeout(DRAIN, read(&self.stdout)).await {
-                        Ok(Some(bytes)) => return Ok(Happening::Printed(bytes)),
-                        Ok(None) => self.closed = true,
-                        Err(_) => return Ok(Happening::Ended(reason)),
-                    }
+            let bytes = match (self.ended, &self.stdout) {
+                (Some(reason), None) => return Ok(Happening::Ended(reason)),
+                (Some(reason), Some(stdout)) => {
+                    let Ok(bytes) = tokio::time::timeout(DRAIN, read(stdout)).await else {
+                        return Ok(Happening::Ended(reason));
+                    };
+                    bytes
                 }
-                (None, false) => {
-                    tokio::select! {
-                        biased;
-                        bytes = read(&self.stdout) => match bytes {
-                            Some(bytes) => return Ok(Happening::Printed(bytes)),
-                            None => self.closed = true,
-                        },
-                        status = self.child.wait() => self.ended = Some(reason(status?)),
-                    }
+                (None, None) => {
+                    self.ended = Some(reason(self.child.wait().await?));
+                    continue;
                 }
+                (None, Some(stdout)) => tokio::select! {
+                    biased;
+                    bytes = read(stdout) => bytes,
+                    status = self.child.wait() => {
+                        self.ended = Some(reason(status?));
+                        continue;
+                    }
+                },
+            };
+            match bytes {
+                Some(bytes) => return Ok(Happening::Printed(bytes)),
+                None => self.stdout = None,
             }
         }
+    }
+
+    /// Closes our end of its stdout, as a reader that has gone would.
+    pub fn close_stdout(&mut self) {
+        self.stdout = None;
     }
 
     /// Sends it a signal.

@@ -1,0 +1,216 @@
+//! A run: the loop in which pure decisions meet the world. Here: what both kinds of run share,
+//! from the user's arguments to the exit code. `headless` and `terminal` hold their loops.
+
+mod advice;
+mod headless;
+mod hook_socket;
+mod recognise;
+mod setup;
+mod signals;
+mod terminal;
+mod waiting;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use jiff::{Timestamp, ZonedDateTime};
+use tokio::time::Instant;
+
+use crate::claude::args::ClaudeArgs;
+use crate::claude::credentials::{self, SignIn};
+use crate::claude::rules::Rules;
+use crate::cli::RunArgs;
+use crate::config::Config;
+use crate::journal::{Event, Journal, Mode};
+use crate::ladder::delay::Curve;
+use crate::ladder::{self, Decision, History, Now, Policy, Reason, Rung, Standing};
+use crate::notice::say;
+use crate::notify::Notifier;
+use crate::plan::LaunchPlan;
+use crate::service::{Breaker, Endpoint, Endpoints, Health, HttpLook};
+use crate::watch::{ExitReason, Failure, FailureKind};
+
+use hook_socket::HookSocket;
+
+/// All rungs, low to high.
+const RUNGS: [Rung; 7] = [
+    Rung::AskAgain,
+    Rung::Relaunch,
+    Rung::Update,
+    Rung::NewSession,
+    Rung::ClearCache,
+    Rung::SignInReset,
+    Rung::ApiKey,
+];
+
+/// Starts claude and sees it through. The exit code is Claude's own, or one of `error::exit`.
+#[must_use]
+pub fn run(args: &RunArgs) -> ExitCode {
+    setup::start(args)
+}
+
+/// What lasts from the first attempt to the last.
+struct Run {
+    config: Config,
+    rules: Rules,
+    journal: Journal,
+    notifier: Notifier,
+    plan: LaunchPlan,
+    user: ClaudeArgs,
+    mode: Mode,
+    history: History,
+    started: Instant,
+    random: fastrand::Rng,
+    state_dir: PathBuf,
+    claude_dir: PathBuf,
+    /// This run's own directory: settings, socket, notice.
+    dir: PathBuf,
+    hooks: Option<HookSocket>,
+    service: Service,
+    quiet: bool,
+    wait_for_login: Duration,
+    /// Claude's session, once it is known.
+    session: Option<String>,
+    attempts: u32,
+}
+
+/// How the service is looked at.
+struct Service {
+    look: HttpLook,
+    breaker: Breaker,
+    endpoints: Endpoints,
+    probes: bool,
+    page: bool,
+}
+
+impl Service {
+    /// The hosts that this kind of failure waits for.
+    fn facing(&self, kind: FailureKind) -> Vec<Endpoint> {
+        let host = match kind {
+            _ if !self.probes => None,
+            FailureKind::AuthRefresh | FailureKind::LoginService => self.endpoints.oauth.clone(),
+            _ => self.endpoints.api.clone(),
+        };
+        host.into_iter().collect()
+    }
+}
+
+impl Run {
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn sign_in(&self) -> SignIn {
+        credentials::read(&self.claude_dir)
+    }
+
+    fn policy(&self, standing: Standing) -> Policy {
+        let horizon = match self.mode {
+            Mode::Terminal => "retry.horizon_terminal",
+            Mode::Headless => "retry.horizon_headless",
+        };
+        Policy {
+            curve: self.curve(),
+            horizon: self.config.duration(horizon),
+            tries: u32::try_from(self.config.integer("rungs.tries")).unwrap_or(u32::MAX),
+            allowed: RUNGS.into_iter().filter(|rung| self.config.allows(*rung)).collect(),
+            standing,
+        }
+    }
+
+    fn curve(&self) -> Curve {
+        Curve {
+            first: self.config.duration("retry.first_wait"),
+            max: self.config.duration("retry.max_wait"),
+        }
+    }
+
+    /// Takes a failure in: looks at the service, decides, and writes both down. The wait of the
+    /// decision is jittered.
+    async fn consider(&mut self, failure: &Failure, standing: Standing) -> (Decision, Health) {
+        let health = self.health(failure).await;
+        let at = self.elapsed();
+        let healthy_after = self.config.duration("retry.healthy_after");
+        self.history.failed(at, failure.kind == FailureKind::Crash, healthy_after);
+        self.journal.record(Event::Failed { failure: failure.clone(), health: health.clone() });
+        let now = Now { elapsed: at, wall: Timestamp::now() };
+        let policy = self.policy(standing);
+        let mut decision = ladder::decide(&policy, &self.history, failure, &health, now);
+        if let Decision::Act { rung, after } = &mut decision {
+            let waits_for_reset = matches!(failure.kind, FailureKind::UsageLimit { .. });
+            if !waits_for_reset {
+                *after = self.curve().jittered(self.history.count(), &mut self.random);
+            }
+            self.history.tried(*rung, at, health.facing(failure.kind));
+        }
+        self.journal.record(decided(&decision, &health));
+        (decision, health)
+    }
+
+    /// What is known of the service now, with one look at the hosts that the failure concerns.
+    async fn health(&self, failure: &Failure) -> Health {
+        use crate::service::{look_once, status_page};
+        let waits = !matches!(
+            failure.kind,
+            FailureKind::SignInNeeded | FailureKind::Refused | FailureKind::UsageLimit { .. }
+        );
+        let service = &self.service;
+        let endpoints = if waits { service.facing(failure.kind) } else { Vec::new() };
+        let sightings = look_once(&service.look, &service.breaker, &endpoints).await;
+        let page = if waits && service.page && service.endpoints.has_status_page() {
+            status_page(&service.look, &self.state_dir, Timestamp::now()).await.page
+        } else {
+            None
+        };
+        Health::assess(Some(failure), &sightings, page.as_ref(), Timestamp::now())
+    }
+
+    /// A turn worked: the streak is over.
+    fn recovered(&mut self) -> bool {
+        let Some(since) = self.history.failing_since() else { return false };
+        let after_ms = millis(self.elapsed().saturating_sub(since));
+        self.history.recovered();
+        self.journal.record(Event::Recovered { after_ms });
+        true
+    }
+
+    fn learn_session(&mut self, id: &str) {
+        if self.session.as_deref() != Some(id) {
+            self.session = Some(id.to_owned());
+            self.journal.record(Event::Session { id: id.to_owned() });
+        }
+    }
+
+    fn say(&self, text: &str) {
+        if !self.quiet {
+            say(text);
+        }
+    }
+
+    /// The end of the run.
+    fn end(&mut self, code: i32, child: Option<ExitReason>) -> i32 {
+        self.journal.record(Event::RunEnded { code, child });
+        code
+    }
+}
+
+fn decided(decision: &Decision, health: &Health) -> Event {
+    let (name, rung, after_ms, why) = match decision {
+        Decision::Act { rung, after } => {
+            ("act", Some(*rung), Some(millis(*after)), health.reasons.join("; "))
+        }
+        Decision::WaitForPerson(Reason(why)) => ("wait_for_person", None, None, why.clone()),
+        Decision::StandAside(Reason(why)) => ("stand_aside", None, None, why.clone()),
+        Decision::GiveUp(Reason(why)) => ("give_up", None, None, why.clone()),
+    };
+    Event::Decided { decision: name.to_owned(), rung, after_ms, why }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn now_here() -> ZonedDateTime {
+    ZonedDateTime::now()
+}

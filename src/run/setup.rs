@@ -1,0 +1,279 @@
+//! From the user's arguments to a run: configuration, the real claude, which kind of launch,
+//! the run's directory and settings. Management commands are handed to claude here and now.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::hook_socket::HookSocket;
+use super::{Run, Service, headless, terminal};
+use crate::claude::args::{ClaudeArgs, Intent};
+use crate::claude::rules::Rules;
+use crate::claude::settings::{self, Injection};
+use crate::claude::{credentials, locate, status_line};
+use crate::cli::RunArgs;
+use crate::config::{self, Config, Origin};
+use crate::error::exit;
+use crate::journal::{Event, Journal, Mode};
+use crate::ladder::History;
+use crate::notice::say;
+use crate::notify::Notifier;
+use crate::paths;
+use crate::plan::{CHILD_SESSION, LaunchPlan, MAX_RETRIES, SessionPlan, WATCHDOG};
+use crate::service::endpoint::{self, process_env};
+use crate::service::{Breaker, HttpLook, Network};
+
+/// Directories of runs that ended are kept this long: a background process of Claude may still
+/// use the settings in one.
+const KEEP_RUN_DIRS: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Where the arguments and the terminal lead.
+enum Way {
+    /// Replace us by claude.
+    Plain,
+    /// Watch it.
+    Watched(Mode),
+}
+
+pub(super) fn start(args: &RunArgs) -> ExitCode {
+    let (mut config, mut problems) =
+        config::load(&paths::config_file(), args.profile.as_deref(), environment());
+    if let Err(usage) = apply_options(&mut config, args) {
+        say(&usage);
+        return ExitCode::from(exit::USAGE);
+    }
+    let named = std::env::var_os("CLAUDE_SAFE_CLAUDE").filter(|path| !path.is_empty());
+    let named = named.map(PathBuf::from).or_else(|| config.path("claude.path"));
+    let claude = match locate::find(named.as_deref(), std::env::var_os("PATH").as_deref()) {
+        Ok(claude) => claude,
+        Err(missing) => {
+            say(&missing.to_string());
+            return ExitCode::from(exit::NOT_FOUND);
+        }
+    };
+    let user = ClaudeArgs::parse(&args.claude_args);
+    let mode = match way(&user) {
+        Way::Plain => return replace_us(&claude, &args.claude_args),
+        Way::Watched(mode) => mode,
+    };
+    let (rules, wrong) = Rules::new(&config.rules);
+    let file = paths::config_file().display().to_string();
+    problems.extend(wrong.into_iter().map(|message| config::Problem {
+        place: file.clone(),
+        line: None,
+        message,
+    }));
+    for problem in &problems {
+        say(&format!("{problem} (using the default)"));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = runtime.and_then(|runtime| {
+        runtime.block_on(async {
+            let mut run = prepare(config, rules, claude, user, mode, args)?;
+            let code = match mode {
+                Mode::Headless => headless::run(&mut run).await,
+                Mode::Terminal => terminal::run(&mut run).await,
+            };
+            finish(run).await;
+            code
+        })
+    });
+    match outcome {
+        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(exit::OURS)),
+        Err(error) => {
+            say(&error.to_string());
+            ExitCode::from(match error.kind() {
+                io::ErrorKind::NotFound => exit::NOT_FOUND,
+                io::ErrorKind::PermissionDenied => exit::CANNOT_RUN,
+                _ => exit::OURS,
+            })
+        }
+    }
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok().filter(|name| name.starts_with("CLAUDE_SAFE_"))?;
+        Some((name, value.into_string().ok()?))
+    })
+}
+
+fn apply_options(config: &mut Config, args: &RunArgs) -> Result<(), String> {
+    for pair in &args.set {
+        let (name, value) = pair
+            .split_once('=')
+            .ok_or_else(|| format!("--set {pair}: write KEY=VALUE, as in retry.max_wait=10s"))?;
+        config.set(name, value, Origin::Option).map_err(|wrong| format!("--set: {wrong}"))?;
+    }
+    if let Some(span) = &args.wait_for_login {
+        config
+            .set("headless.wait_for_login", span, Origin::Option)
+            .map_err(|wrong| format!("--wait-for-login: {wrong}"))?;
+    }
+    Ok(())
+}
+
+fn way(user: &ClaudeArgs) -> Way {
+    if user.intent() != Intent::Conversation {
+        return Way::Plain;
+    }
+    if user.print() || !io::stdout().is_terminal() {
+        return Way::Watched(Mode::Headless);
+    }
+    if !io::stdin().is_terminal() {
+        return Way::Plain;
+    }
+    Way::Watched(Mode::Terminal)
+}
+
+/// Becomes plain claude: same process, arguments, environment.
+pub(super) fn replace_us(claude: &Path, args: &[OsString]) -> ExitCode {
+    let error = Command::new(claude).args(args).exec();
+    say(&format!("failed to run {}: {error}", claude.display()));
+    ExitCode::from(match error.kind() {
+        io::ErrorKind::NotFound => exit::NOT_FOUND,
+        _ => exit::CANNOT_RUN,
+    })
+}
+
+fn prepare(
+    config: Config,
+    rules: Rules,
+    claude: PathBuf,
+    user: ClaudeArgs,
+    mode: Mode,
+    args: &RunArgs,
+) -> io::Result<Run> {
+    let id = format!("{:08x}", fastrand::u32(..));
+    let state_dir = usable_state_dir();
+    crate::logging::start(&state_dir, config.get("log.level").0);
+    let run_dir = state_dir.join("runs").join(&id);
+    paths::private_dir(&run_dir)?;
+    let mut journal = Journal::open(&state_dir, &id);
+    journal.record(Event::RunStarted {
+        pid: std::process::id().cast_signed(),
+        cwd: std::env::current_dir().unwrap_or_default(),
+        mode,
+        claude_version: None,
+        job: args.job.clone(),
+    });
+    let claude_dir = paths::claude_config_dir();
+    let message = config.get("retry.message").0.to_owned();
+    let mut plan = LaunchPlan::new(claude, user.clone(), message);
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    plan.watchdog = config.switch("claude.retry_watchdog")
+        && credentials::read(&claude_dir).is_oauth()
+        && !set(WATCHDOG)
+        && !set(MAX_RETRIES);
+    let hooks = HookSocket::bind(&run_dir, &id)
+        .inspect_err(|error| tracing::warn!(%error, "no hooks in this run"))
+        .ok();
+    if let Some(hooks) = &hooks {
+        let refresh = (mode == Mode::Terminal)
+            .then(|| config.duration("status_line.refresh").as_secs().max(3));
+        plan.settings = write_settings(&user, &run_dir, hooks.path(), refresh);
+    }
+    let keeps_sessions = !user.has("--no-session-persistence") && !set(CHILD_SESSION);
+    if mode == Mode::Headless && !user.chooses_session() && keeps_sessions {
+        plan.session = SessionPlan::WithId(uuid::Uuid::new_v4().to_string());
+    }
+    let endpoints = endpoint::in_use(&process_env);
+    let service = Service {
+        look: HttpLook::new(Network::from_env(&process_env)),
+        breaker: Breaker::open(&state_dir, endpoints.key()),
+        endpoints,
+        probes: config.switch("service.probe"),
+        page: config.switch("service.status_page"),
+    };
+    let mut run = Run {
+        quiet: args.quiet || config.switch("headless.quiet"),
+        wait_for_login: config.duration("headless.wait_for_login"),
+        notifier: Notifier::new(&config, &id, set("TMUX")),
+        config,
+        rules,
+        journal,
+        mode,
+        history: History::default(),
+        started: Instant::now(),
+        random: fastrand::Rng::new(),
+        state_dir,
+        claude_dir,
+        dir: run_dir,
+        hooks,
+        service,
+        session: None,
+        attempts: 0,
+        plan,
+        user,
+    };
+    let named = match &run.plan.session {
+        SessionPlan::WithId(id) => Some(id.clone()),
+        _ => run.user.named_session(),
+    };
+    if let Some(id) = named {
+        run.learn_session(&id);
+    }
+    Ok(run)
+}
+
+/// The state directory, or one for this boot where the home cannot be written to.
+fn usable_state_dir() -> PathBuf {
+    let wanted = paths::state_dir();
+    let writable = paths::private_dir(&wanted.join("runs")).is_ok()
+        && nix::unistd::access(&wanted.join("runs"), nix::unistd::AccessFlags::W_OK).is_ok();
+    if writable { wanted } else { paths::runtime_dir() }
+}
+
+/// The settings file with ours and the user's; none when theirs cannot be read, so that Claude
+/// itself says what is wrong with them.
+fn write_settings(
+    user: &ClaudeArgs,
+    run_dir: &Path,
+    socket: &Path,
+    refresh_seconds: Option<u64>,
+) -> Option<PathBuf> {
+    let own = match user.value("--settings") {
+        Some(value) => settings::read_user(&value, &std::env::current_dir().ok()?).ok()?,
+        None => serde_json::Map::new(),
+    };
+    let program = std::env::current_exe().ok()?;
+    let file = run_dir.join("settings.json");
+    let write = || -> io::Result<()> {
+        if own.contains_key("statusLine") {
+            let line = serde_json::json!({ "statusLine": own["statusLine"] });
+            let line = serde_json::to_vec(&line)?;
+            paths::write_private(&run_dir.join(status_line::FLAG_FILE), &line)?;
+        }
+        let socket_path = socket.as_os_str().as_encoded_bytes();
+        paths::write_private(&run_dir.join(status_line::SOCKET_FILE), socket_path)?;
+        let status_line = refresh_seconds.map(|seconds| (run_dir, seconds));
+        let merged = settings::merge(own, Injection { program: &program, socket, status_line });
+        paths::write_private(&file, &serde_json::to_vec(&merged)?)
+    };
+    write().inspect_err(|error| tracing::warn!(%error, "no settings of ours")).ok()?;
+    Some(file)
+}
+
+async fn finish(run: Run) {
+    /// What is still telling someone gets this long.
+    const NOTIFIERS: Duration = Duration::from_secs(2);
+    run.notifier.finish(NOTIFIERS).await;
+    let _ = io::stdout().flush();
+    prune_run_dirs(&run.state_dir.join("runs"));
+}
+
+fn prune_run_dirs(runs: &Path) {
+    let Ok(entries) = std::fs::read_dir(runs) else { return };
+    for entry in entries.flatten() {
+        let modified = entry.metadata().and_then(|meta| meta.modified());
+        let age = modified.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+        if age.is_some_and(|age| age > KEEP_RUN_DIRS) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}

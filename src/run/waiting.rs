@@ -1,0 +1,58 @@
+//! A wait between two tries: until its time is up, or until a probe that read *down* in this
+//! wait reads *up*. While the probe says down no try is made, but one in ten minutes (it may be
+//! wrong). In: the run, the failure, the time. Out: what ended it, unless the caller drops it.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{Run, millis};
+use crate::journal::Event;
+use crate::service::{Reading, until_up};
+use crate::watch::FailureKind;
+
+/// What ended a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WaitEnd {
+    /// Its time.
+    Timer,
+    /// The service is back.
+    Probe,
+}
+
+impl Run {
+    /// Waits. Dropping the future ends the wait without a trace.
+    pub(super) async fn wait(&self, kind: FailureKind, after: Duration) -> WaitEnd {
+        let began = Instant::now();
+        let service = &self.service;
+        let endpoints = service.facing(kind);
+        let reading = std::cell::Cell::new(Reading::Unknown);
+        let back = until_up(&service.look, &service.breaker, &endpoints, |seen| {
+            reading.set(seen.reading);
+        });
+        tokio::pin!(back);
+        let mut due = began + after;
+        loop {
+            tokio::select! {
+                _ = &mut back, if !endpoints.is_empty() => {
+                    // Even then not sooner than a first wait could be.
+                    let least = self.config.duration("retry.first_wait").mul_f64(2.0 / 3.0);
+                    sleep_until(due.min(began + least)).await;
+                    return WaitEnd::Probe;
+                }
+                () = sleep_until(due) => {
+                    if service.breaker.may_try(reading.get()).await {
+                        return WaitEnd::Timer;
+                    }
+                    due = Instant::now() + service.breaker.next_try_anyway().await;
+                }
+            }
+        }
+    }
+
+    /// Writes down what ended a wait that began then.
+    pub(super) fn waited(&mut self, by: &str, began: Instant) {
+        let waited_ms = millis(began.elapsed());
+        self.journal.record(Event::WaitEnded { by: by.to_owned(), waited_ms });
+    }
+}
