@@ -3,10 +3,11 @@
 use std::process::Output;
 use std::time::Duration;
 
-use claude_safe_testkit::claude::MEASURED;
+use claude_safe_testkit::claude::{MEASURED, VERSIONS};
 use claude_safe_testkit::{
     Answer, Behaviour, FakeService, RequestKind, Sandbox, Script, SignIn, Terminal, real_claude,
 };
+use nix::sys::termios::LocalFlags;
 
 /// Enough for a start and a turn on a loaded machine.
 const SOON: Duration = Duration::from_secs(60);
@@ -34,6 +35,26 @@ fn a_valid_sign_in_gets_an_answer() {
     assert_eq!(turns[0].status, Some(200));
     assert_eq!(sandbox.transcripts().len(), 1);
     sandbox.assert_no_leftovers(SOON);
+}
+
+#[test]
+fn every_pinned_version_answers_and_fails_as_measured() {
+    for version in VERSIONS {
+        let service = FakeService::start();
+        let sandbox = Sandbox::with(SignIn::Valid, &service);
+        let output = print(&sandbox, version);
+        let log = service.summary();
+        assert_eq!(text(&output), "Hello from the fake service.", "{version}:\n{log}");
+
+        let service = FakeService::start();
+        service.set_oauth(Behaviour::error(500));
+        let sandbox = Sandbox::with(SignIn::Expired, &service);
+        let output = print(&sandbox, version);
+        let log = service.summary();
+        assert_eq!(output.status.code(), Some(1), "{version}:\n{log}");
+        assert!(text(&output).contains("401"), "{version}: {}\n{log}", text(&output));
+        assert_ne!(sandbox.oauth()["refreshToken"], "", "{version}");
+    }
 }
 
 #[test]
@@ -118,7 +139,6 @@ fn the_terminal_reaches_the_prompt_and_answers_a_turn() {
     let service = FakeService::start();
     let sandbox = Sandbox::with(SignIn::Valid, &service);
     let mut terminal = Terminal::spawn(sandbox.command(real_claude(MEASURED)));
-    let before = terminal.stty();
     terminal.wait_for_screen(SOON, "an empty prompt", |now| now.input().is_some());
     terminal.wait_until_quiet(SOON, Duration::from_millis(800));
     terminal.send("good day");
@@ -128,9 +148,13 @@ fn the_terminal_reaches_the_prompt_and_answers_a_turn() {
     assert!(service.turns()[0].asks("good day"), "{}", service.summary());
     assert!(!answered.title().is_empty());
     terminal.wait_for_screen(SOON, "the idle title", |now| now.title().starts_with('✳'));
+    assert!(!terminal.stty().local_flags.contains(LocalFlags::ECHO));
+    assert!(terminal.screen().vt().bracketed_paste());
     terminal.send("\x03\x03");
     assert!(terminal.wait_exit(SOON).success());
-    assert_ne!(before.local_flags.bits(), 0);
+    let cooked = LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG;
+    assert!(terminal.stty().local_flags.contains(cooked), "{:?}", terminal.stty());
+    assert!(!terminal.screen().vt().bracketed_paste());
     sandbox.assert_no_leftovers(SOON);
 }
 

@@ -60,11 +60,19 @@ fn main() -> Result<()> {
         service.set_api(Script::down_for(outage, api_fault));
     }
     let env = if gateway { service.gateway_env() } else { service.env() };
-    let lines: String =
-        env.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+    let lines: Vec<String> = env
+        .iter()
+        .map(|(name, value)| {
+            format!(
+                "export {name}='{value}'
+"
+            )
+        })
+        .collect();
+    let lines = lines.concat();
     match env_file {
         Some(path) => {
-            std::fs::write(&path, lines).with_context(|| format!("cannot write {path}"))?
+            std::fs::write(&path, lines).with_context(|| format!("cannot write {path}"))?;
         }
         None => stdout().write_all(lines.as_bytes()).and_then(|()| stdout().flush())?,
     }

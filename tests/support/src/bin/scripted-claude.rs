@@ -135,7 +135,7 @@ impl Launch {
                 let line = self.call("statusLine", command, value)?;
                 stdout().write_all(line.as_bytes()).and_then(|()| stdout().flush())?;
             }
-            "transcript" => self.append(&self.transcript()?, value)?,
+            "transcript" => append(&self.transcript()?, value)?,
             "status" => {
                 let pid = std::process::id();
                 let file = config_dir()?.join(format!("sessions/{pid}.json"));
@@ -210,7 +210,7 @@ impl Launch {
         let output = child.wait_with_output()?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         let ran = json!({ "event": event, "command": command, "code": output.status.code(), "stdout": printed });
-        self.append(&self.base.with_extension("hooks"), &ran)?;
+        append(&self.base.with_extension("hooks"), &ran)?;
         Ok(printed)
     }
 
@@ -218,12 +218,13 @@ impl Launch {
         let cwd = env::current_dir()?.to_string_lossy().replace(['/', '.'], "-");
         Ok(config_dir()?.join("projects").join(cwd).join(format!("{}.jsonl", self.session)))
     }
+}
 
-    fn append(&self, file: &Path, line: &Value) -> Result<()> {
-        fs::create_dir_all(file.parent().context("a parent")?)?;
-        let mut open: File = OpenOptions::new().create(true).append(true).open(file)?;
-        Ok(open.write_all(format!("{line}\n").as_bytes())?)
-    }
+/// Adds a JSON line to `file`.
+fn append(file: &Path, line: &Value) -> Result<()> {
+    fs::create_dir_all(file.parent().context("a parent")?)?;
+    let mut open: File = OpenOptions::new().create(true).append(true).open(file)?;
+    Ok(open.write_all(format!("{line}\n").as_bytes())?)
 }
 
 fn config_dir() -> Result<PathBuf> {

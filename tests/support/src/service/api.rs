@@ -32,7 +32,7 @@ pub(super) fn reply(request: &Request, answer: &Answer, ending: Ending) -> Reply
         "usage": usage(1),
     });
     if request.body["stream"] == true {
-        stream(message, answer, number, ending)
+        stream(&message, answer, number, ending)
     } else {
         whole(message, answer, number)
     }
@@ -66,9 +66,9 @@ fn whole(mut message: Value, answer: &Answer, number: u32) -> Reply {
     Reply::json(200, &message)
 }
 
-fn stream(message: Value, answer: &Answer, number: u32, ending: Ending) -> Reply {
+fn stream(message: &Value, answer: &Answer, number: u32, ending: Ending) -> Reply {
     let mut events = Events(Vec::new());
-    events.push(json!({ "type": "message_start", "message": message }));
+    events.push(&json!({ "type": "message_start", "message": message }));
     let (mut block, reason) = block(answer, number);
     let (deltas, every) = deltas(answer);
     let silent = deltas.iter().all(|delta| delta["text"] == "");
@@ -77,23 +77,23 @@ fn stream(message: Value, answer: &Answer, number: u32, ending: Ending) -> Reply
             Some("tool_use") => block["input"] = json!({}),
             _ => block["text"] = json!(""),
         }
-        events.push(json!({ "type": "content_block_start", "index": 0, "content_block": block }));
+        events.push(&json!({ "type": "content_block_start", "index": 0, "content_block": block }));
         for delta in deltas {
             let event = json!({ "type": "content_block_delta", "index": 0, "delta": delta });
             events.push_after(every, &event);
         }
-        events.push(json!({ "type": "content_block_stop", "index": 0 }));
+        events.push(&json!({ "type": "content_block_stop", "index": 0 }));
     }
     match ending {
         Ending::Complete => {
             let delta = json!({ "stop_reason": reason, "stop_sequence": null });
             let usage = json!({ "output_tokens": 12 });
-            events.push(json!({ "type": "message_delta", "delta": delta, "usage": usage }));
-            events.push(json!({ "type": "message_stop" }));
+            events.push(&json!({ "type": "message_delta", "delta": delta, "usage": usage }));
+            events.push(&json!({ "type": "message_stop" }));
         }
         Ending::Error => {
             let error = json!({ "type": "overloaded_error", "message": "Overloaded" });
-            events.push(json!({ "type": "error", "error": error }));
+            events.push(&json!({ "type": "error", "error": error }));
         }
         Ending::Cut => {}
     }
@@ -125,8 +125,8 @@ fn deltas(answer: &Answer) -> (Vec<Value>, Duration) {
 struct Events(Vec<(Duration, String)>);
 
 impl Events {
-    fn push(&mut self, event: Value) {
-        self.push_after(Duration::ZERO, &event);
+    fn push(&mut self, event: &Value) {
+        self.push_after(Duration::ZERO, event);
     }
 
     fn push_after(&mut self, before: Duration, event: &Value) {

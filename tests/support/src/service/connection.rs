@@ -14,7 +14,7 @@ use super::api::Ending;
 use super::http::{Message, Reply, Wire};
 use super::log::{Request, RequestKind};
 use super::script::{Answer, Behaviour, ErrorReply};
-use super::{Endpoint, Service};
+use super::{Endpoint, Service, classify};
 
 /// Serves a connection until either side ends it.
 pub(super) fn serve(service: &Service, socket: &Arc<TcpStream>) -> io::Result<()> {
@@ -107,7 +107,7 @@ impl Exchange<'_> {
     }
 
     fn answer(mut self, mut request: Request) -> io::Result<bool> {
-        let endpoint = self.service.classify(&mut request);
+        let endpoint = classify(&mut request);
         let number = self.service.log.note(&request);
         let counts = !matches!(request.kind, RequestKind::Auxiliary | RequestKind::Probe);
         match self.service.behaviour(endpoint, counts) {

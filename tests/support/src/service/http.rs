@@ -123,11 +123,11 @@ impl Reply {
         let mut to = Drip { to, every: drip };
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
         match self.body {
             Body::Whole(body) => {
-                head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+                head.extend(["content-length: ", &body.len().to_string(), "\r\n\r\n"]);
                 to.send(head.as_bytes())?;
                 to.send(&body)?;
                 Ok(true)

@@ -273,27 +273,6 @@ impl Service {
         scripts.get_mut(&endpoint).map_or(Behaviour::Ok, |running| running.next(counts))
     }
 
-    /// Says what the request is for, in it and as the endpoint that answers.
-    fn classify(&self, request: &mut Request) -> Endpoint {
-        let path = request.path.split('?').next().unwrap_or_default();
-        let (kind, endpoint) = if request.host.starts_with("status.") {
-            (RequestKind::Status, Endpoint::Status)
-        } else if path == "/v1/messages" {
-            (message_kind(request), Endpoint::Api)
-        } else if path == "/v1/oauth/token" {
-            let real = request.body.get("grant_type").is_some();
-            (if real { RequestKind::Token } else { RequestKind::Probe }, Endpoint::OAuth)
-        } else if path == "/api/hello" || path == "/v1/oauth/hello" {
-            (RequestKind::Hello, Endpoint::Hello)
-        } else if path == "/api/oauth/profile" || path == "/api/oauth/claude_cli/roles" {
-            (RequestKind::Profile, Endpoint::Profile)
-        } else {
-            (RequestKind::Other, Endpoint::Other)
-        };
-        request.kind = kind;
-        endpoint
-    }
-
     /// What the endpoint replies when it works.
     fn reply(
         &self,
@@ -303,11 +282,10 @@ impl Service {
         ending: Ending,
     ) -> Reply {
         match endpoint {
-            Endpoint::Api if request.method != "POST" => not_allowed(),
+            Endpoint::Api | Endpoint::OAuth if request.method != "POST" => not_allowed(),
             Endpoint::Api => self
                 .refused(request)
                 .unwrap_or_else(|| api::reply(request, &self.due(request, answer), ending)),
-            Endpoint::OAuth if request.method != "POST" => not_allowed(),
             Endpoint::OAuth => lock(&self.tokens).exchange(&request.body),
             Endpoint::Hello => Reply::json(200, &json!({ "message": "hello" })),
             Endpoint::Profile => self.refused(request).unwrap_or_else(|| {
@@ -376,6 +354,27 @@ impl Service {
             "scheduled_maintenances": [],
         })
     }
+}
+
+/// Says what the request is for, in it and as the endpoint that answers.
+fn classify(request: &mut Request) -> Endpoint {
+    let path = request.path.split('?').next().unwrap_or_default();
+    let (kind, endpoint) = if request.host.starts_with("status.") {
+        (RequestKind::Status, Endpoint::Status)
+    } else if path == "/v1/messages" {
+        (message_kind(request), Endpoint::Api)
+    } else if path == "/v1/oauth/token" {
+        let real = request.body.get("grant_type").is_some();
+        (if real { RequestKind::Token } else { RequestKind::Probe }, Endpoint::OAuth)
+    } else if path == "/api/hello" || path == "/v1/oauth/hello" {
+        (RequestKind::Hello, Endpoint::Hello)
+    } else if path == "/api/oauth/profile" || path == "/api/oauth/claude_cli/roles" {
+        (RequestKind::Profile, Endpoint::Profile)
+    } else {
+        (RequestKind::Other, Endpoint::Other)
+    };
+    request.kind = kind;
+    endpoint
 }
 
 fn message_kind(request: &Request) -> RequestKind {
