@@ -1,0 +1,396 @@
+//! A fake of the sign-in and API service on one loopback port: an HTTP proxy that ends TLS
+//! itself (for `HTTPS_PROXY`), and plain HTTP (for `ANTHROPIC_BASE_URL`).
+//! In: scripts set by the test, at any time. Out: replies, and the log of what was asked.
+//! Never connects anywhere itself.
+
+mod api;
+mod connection;
+mod http;
+pub mod log;
+pub(crate) mod oauth;
+pub mod script;
+mod tls;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use self::api::Ending;
+use self::http::Reply;
+use self::log::{Log, Request, RequestKind};
+use self::oauth::Tokens;
+use self::script::{Answer, AnswerRule, Behaviour, Running, Script};
+use self::tls::Authority;
+
+/// What can be scripted by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// `/v1/messages`.
+    Api,
+    /// `/v1/oauth/token`.
+    OAuth,
+    /// `/api/hello` and `/v1/oauth/hello`.
+    Hello,
+    /// `/api/oauth/profile` and `/api/oauth/claude_cli/roles`.
+    Profile,
+    /// The status page.
+    Status,
+    /// The `CONNECT` itself, before any TLS.
+    Proxy,
+    /// Everything else.
+    Other,
+}
+
+/// State shared with the connections.
+struct Service {
+    authority: Authority,
+    log: Log,
+    scripts: Mutex<HashMap<Endpoint, Running>>,
+    answers: Mutex<AnswerRule>,
+    tokens: Mutex<Tokens>,
+    indicator: Mutex<String>,
+    open: Mutex<Vec<Weak<TcpStream>>>,
+    stopped: AtomicBool,
+}
+
+/// The fake service; it ends when dropped.
+pub struct FakeService {
+    service: Arc<Service>,
+    port: u16,
+    ca: tempfile::NamedTempFile,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl FakeService {
+    /// Starts a service where everything is up, on a free loopback port.
+    pub fn start() -> Self {
+        Self::try_start().expect("a loopback port and a temporary file are to be had")
+    }
+
+    /// [`FakeService::start`] for programs that report the error.
+    pub fn try_start() -> io::Result<Self> {
+        let service = Arc::new(Service {
+            authority: Authority::new(),
+            log: Log::new(),
+            scripts: Mutex::default(),
+            answers: Mutex::new(Arc::new(|_| Answer::text("Hello from the fake service."))),
+            tokens: Mutex::default(),
+            indicator: Mutex::new("none".into()),
+            open: Mutex::default(),
+            stopped: AtomicBool::new(false),
+        });
+        let ca = tempfile::Builder::new().prefix("fake-service-ca-").suffix(".pem").tempfile()?;
+        std::fs::write(ca.path(), service.authority.pem())?;
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let port = listener.local_addr()?.port();
+        let shared = Arc::clone(&service);
+        let acceptor = std::thread::spawn(move || accept(&listener, &shared));
+        Ok(Self { service, port, ca, acceptor: Some(acceptor) })
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The certificate authority's PEM file.
+    pub fn ca(&self) -> &Path {
+        self.ca.path()
+    }
+
+    /// The environment that sends a client's HTTPS through this service.
+    pub fn env(&self) -> Vec<(String, String)> {
+        let proxy = format!("http://127.0.0.1:{}", self.port);
+        let ca = self.ca().to_string_lossy().into_owned();
+        [
+            ("HTTPS_PROXY", proxy.as_str()),
+            ("https_proxy", proxy.as_str()),
+            ("NO_PROXY", ""),
+            ("no_proxy", ""),
+            ("NODE_EXTRA_CA_CERTS", ca.as_str()),
+            ("SSL_CERT_FILE", ca.as_str()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// The environment of a gateway instead: plain HTTP and a key, no OAuth.
+    pub fn gateway_env(&self) -> Vec<(String, String)> {
+        vec![
+            ("ANTHROPIC_BASE_URL".into(), format!("http://127.0.0.1:{}", self.port)),
+            ("ANTHROPIC_API_KEY".into(), crate::sandbox::API_KEY.into()),
+        ]
+    }
+
+    /// Scripts an endpoint from now on; offsets and counts of the script start here.
+    pub fn set(&self, endpoint: Endpoint, script: impl Into<Script>) {
+        lock(&self.service.scripts).insert(endpoint, Running::new(script.into()));
+    }
+
+    /// Scripts the messages endpoint.
+    pub fn set_api(&self, script: impl Into<Script>) {
+        self.set(Endpoint::Api, script);
+    }
+
+    /// Scripts the token endpoint.
+    pub fn set_oauth(&self, script: impl Into<Script>) {
+        self.set(Endpoint::OAuth, script);
+    }
+
+    /// Scripts everything but the status page, as in an outage of the whole service.
+    pub fn set_everything(&self, script: impl Into<Script>) {
+        let script = script.into();
+        for endpoint in [Endpoint::Api, Endpoint::OAuth, Endpoint::Hello, Endpoint::Profile] {
+            self.set(endpoint, script.clone());
+        }
+    }
+
+    /// What the status page says: `none`, `minor`, `major` or `critical`.
+    pub fn set_indicator(&self, indicator: &str) {
+        *lock(&self.service.indicator) = indicator.into();
+    }
+
+    /// Every turn gets this answer from now on.
+    pub fn answer(&self, answer: Answer) {
+        self.answer_with(move |_| answer.clone());
+    }
+
+    /// Every turn gets what `rule` says from now on. Tool calls are followed by their `then`
+    /// by themselves: the rule sees the turn's later requests too and may answer the same.
+    pub fn answer_with(&self, rule: impl Fn(&Request) -> Answer + Send + Sync + 'static) {
+        *lock(&self.service.answers) = Arc::new(rule);
+    }
+
+    /// Every access token handed out so far (the sandbox's too) is answered 401 from now on.
+    pub fn expire_tokens(&self) {
+        lock(&self.service.tokens).expire_all();
+    }
+
+    /// The API accepts access tokens that are expired by the clock.
+    pub fn accept_expired_tokens(&self) {
+        lock(&self.service.tokens).lenient = true;
+    }
+
+    /// All requests so far, in order.
+    pub fn requests(&self) -> Vec<Request> {
+        self.service.log.all()
+    }
+
+    /// The requests of one kind so far, in order.
+    pub fn requests_of(&self, kind: RequestKind) -> Vec<Request> {
+        self.requests().into_iter().filter(|request| request.kind == kind).collect()
+    }
+
+    /// The turns' requests so far, in order.
+    pub fn turns(&self) -> Vec<Request> {
+        self.requests_of(RequestKind::Turn)
+    }
+
+    /// Waits until `enough` is true of all requests so far.
+    pub fn wait_for(&self, deadline: Duration, what: &str, enough: impl Fn(&[Request]) -> bool) {
+        assert!(
+            self.service.log.wait(deadline, enough),
+            "the service did not see {what} within {deadline:?}, but:\n{}",
+            self.summary()
+        );
+    }
+
+    /// Waits until at least `n` requests of `kind` were seen.
+    pub fn wait_for_count(&self, deadline: Duration, kind: RequestKind, n: usize) {
+        let enough = |all: &[Request]| all.iter().filter(|one| one.kind == kind).count() >= n;
+        self.wait_for(deadline, &format!("{n} × {kind:?}"), enough);
+    }
+
+    /// One line per request, for messages of failing tests.
+    pub fn summary(&self) -> String {
+        let line = |one: &Request| {
+            let status = one.status.map_or("–".into(), |status| status.to_string());
+            let last: String = one.last_user.concat().chars().take(60).collect();
+            format!(
+                "{:8.3} s {:?} {} {}{} → {status} {last:?}\n",
+                one.at.as_secs_f64(),
+                one.kind,
+                one.method,
+                one.host,
+                one.path
+            )
+        };
+        self.requests().iter().map(line).collect()
+    }
+
+    /// A copy of the authority's certificate at `path`, for a client that outlives nothing.
+    pub fn copy_ca(&self, path: &Path) -> io::Result<PathBuf> {
+        std::fs::copy(self.ca(), path)?;
+        Ok(path.to_owned())
+    }
+}
+
+impl Drop for FakeService {
+    fn drop(&mut self) {
+        self.service.stopped.store(true, Ordering::SeqCst);
+        for socket in lock(&self.service.open).drain(..).filter_map(|weak| weak.upgrade()) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        // wakes the acceptor, which then sees that it is over
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, service: &Arc<Service>) {
+    while let Ok((socket, _)) = listener.accept() {
+        if service.stopped.load(Ordering::SeqCst) {
+            return;
+        }
+        let _ = socket.set_nodelay(true);
+        let socket = Arc::new(socket);
+        let mut open = lock(&service.open);
+        open.retain(|weak| weak.strong_count() > 0);
+        open.push(Arc::downgrade(&socket));
+        drop(open);
+        let service = Arc::clone(service);
+        // a client that breaks off is none of the service's business
+        std::thread::spawn(move || drop(connection::serve(&service, &socket)));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Service {
+    fn behaviour(&self, endpoint: Endpoint, counts: bool) -> Behaviour {
+        let mut scripts = lock(&self.scripts);
+        scripts.get_mut(&endpoint).map_or(Behaviour::Ok, |running| running.next(counts))
+    }
+
+    /// What the endpoint replies when it works.
+    fn reply(
+        &self,
+        endpoint: Endpoint,
+        request: &Request,
+        answer: Option<&Answer>,
+        ending: Ending,
+    ) -> Reply {
+        match endpoint {
+            Endpoint::Api | Endpoint::OAuth if request.method != "POST" => not_allowed(),
+            Endpoint::Api => self
+                .refused(request)
+                .unwrap_or_else(|| api::reply(request, &self.due(request, answer), ending)),
+            Endpoint::OAuth => lock(&self.tokens).exchange(&request.body),
+            Endpoint::Hello => Reply::json(200, &json!({ "message": "hello" })),
+            Endpoint::Profile => self.refused(request).unwrap_or_else(|| {
+                let roles = request.path.ends_with("roles");
+                Reply::json(200, &if roles { oauth::roles() } else { oauth::profile() })
+            }),
+            Endpoint::Status => Reply::json(200, &self.status_page()),
+            Endpoint::Proxy | Endpoint::Other => {
+                Reply::json(404, &error_body("not_found_error", "Not found"))
+            }
+        }
+    }
+
+    /// The model's answer that is due for this request.
+    fn due(&self, request: &Request, answer: Option<&Answer>) -> Answer {
+        if request.kind == RequestKind::Auxiliary {
+            return Answer::text(r#"{"title": "Fake conversation", "isNewTopic": false}"#);
+        }
+        let rule = Arc::clone(&lock(&self.answers));
+        let whole = answer.cloned().unwrap_or_else(|| rule(request));
+        whole.after(request.tool_results).clone()
+    }
+
+    /// The 401 for a request whose credentials are not good, if they are not.
+    fn refused(&self, request: &Request) -> Option<Reply> {
+        if let Some(token) = request.header("authorization").and_then(|v| v.strip_prefix("Bearer "))
+        {
+            return (!lock(&self.tokens).accepts(token)).then(|| {
+                Reply::json(
+                    401,
+                    &error_body(
+                        "authentication_error",
+                        "OAuth token has expired. Please obtain a new token or refresh your \
+                         existing token.",
+                    ),
+                )
+            });
+        }
+        let message = match request.header("x-api-key") {
+            None => "x-api-key header is required",
+            Some(key) if key.contains("wrong") => "invalid x-api-key",
+            Some(_) => return None,
+        };
+        Some(Reply::json(401, &error_body("authentication_error", message)))
+    }
+
+    fn status_page(&self) -> Value {
+        let indicator = lock(&self.indicator).clone();
+        let (description, component) = match indicator.as_str() {
+            "none" => ("All Systems Operational", "operational"),
+            "minor" => ("Partially Degraded Service", "degraded_performance"),
+            "major" => ("Partial System Outage", "partial_outage"),
+            _ => ("Major Service Outage", "major_outage"),
+        };
+        let component = |(id, name): (&str, &str)| json!({ "id": id, "name": name, "status": component, "group": false });
+        let components = [
+            ("rwppv331jlwc", "claude.ai"),
+            ("k8w3r06qmzrp", "Claude API (api.anthropic.com)"),
+            ("yyzkbfz2thpt", "Claude Code"),
+        ];
+        json!({
+            "page": { "id": "tymt9n04zgry", "name": "Claude", "time_zone": "Etc/UTC" },
+            "status": { "indicator": indicator, "description": description },
+            "components": components.map(component),
+            "incidents": [],
+            "scheduled_maintenances": [],
+        })
+    }
+}
+
+/// Says what the request is for, in it and as the endpoint that answers.
+fn classify(request: &mut Request) -> Endpoint {
+    let path = request.path.split('?').next().unwrap_or_default();
+    let (kind, endpoint) = if request.host.starts_with("status.") {
+        (RequestKind::Status, Endpoint::Status)
+    } else if path == "/v1/messages" {
+        (message_kind(request), Endpoint::Api)
+    } else if path == "/v1/oauth/token" {
+        let real = request.body.get("grant_type").is_some();
+        (if real { RequestKind::Token } else { RequestKind::Probe }, Endpoint::OAuth)
+    } else if path == "/api/hello" || path == "/v1/oauth/hello" {
+        (RequestKind::Hello, Endpoint::Hello)
+    } else if path == "/api/oauth/profile" || path == "/api/oauth/claude_cli/roles" {
+        (RequestKind::Profile, Endpoint::Profile)
+    } else {
+        (RequestKind::Other, Endpoint::Other)
+    };
+    request.kind = kind;
+    endpoint
+}
+
+fn message_kind(request: &Request) -> RequestKind {
+    if request.header("authorization").is_none() && request.header("x-api-key").is_none() {
+        return RequestKind::Probe;
+    }
+    let has_tools = request.body["tools"].as_array().is_some_and(|tools| !tools.is_empty());
+    // versions around 2.0.30 warm their sub-agents up with a request of this one word
+    let warm_up = request.last_user.last().is_some_and(|text| text == "Warmup");
+    if has_tools && !warm_up { RequestKind::Turn } else { RequestKind::Auxiliary }
+}
+
+fn error_body(kind: &str, message: &str) -> Value {
+    json!({ "type": "error", "error": { "type": kind, "message": message } })
+}
+
+fn not_allowed() -> Reply {
+    Reply::json(405, &error_body("invalid_request_error", "Method Not Allowed"))
+}
