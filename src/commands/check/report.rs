@@ -268,6 +268,13 @@ impl Report {
             self.looks.iter().filter(|seen| seen.reading == Reading::Down).filter(needed).collect();
         if let Some(first) = down.first() {
             let names: Vec<_> = down.iter().map(|seen| seen.role.name()).collect();
+            let local = down.iter().all(|seen| seen.obstacle.is_some_and(Obstacle::may_be_local));
+            // Nothing but a silent line was seen, and no page told whose fault it is.
+            if local && self.page().is_none() {
+                let advice = format!("{HOW_LONG}; check the network, VPN and firewall here too");
+                let what = format!("The service cannot be reached: {}.", first.reason);
+                return Some(verdict(exit::TRY_LATER, what, advice));
+            }
             return Some(verdict(
                 exit::TRY_LATER,
                 format!("The service is down ({}): {}.", names.join(" and "), first.reason),
@@ -445,7 +452,8 @@ mod tests {
         for (used, obstacles, page, findings, code, words) in [
             (kept, (None, None), Page::NotAsked, vec![], 0, "All is well"),
             (kept, (None, Some(Status(529))), Page::NotAsked, vec![], 75, "down (API)"),
-            (kept, (Some(TimeOut), None), failed(), vec![], 75, "down (sign-in service)"),
+            (kept, (Some(TimeOut), None), failed(), vec![], 75, "cannot be reached"),
+            (kept, (Some(TimeOut), None), outage(), vec![], 75, "down (sign-in service)"),
             (kept, both(Status(500)), failed(), read_only(), 75, "sign-in service and API"),
             (SignIn::ApiKey, (Some(Status(500)), None), failed(), vec![], 1, "silently outranks"),
             (SignIn::Token, (Some(Status(500)), None), failed(), vec![], 0, "All is well"),
