@@ -5,6 +5,7 @@
 
 mod local;
 mod report;
+mod verdict;
 
 use std::ffi::OsString;
 use std::io::Write as _;

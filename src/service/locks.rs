@@ -155,11 +155,12 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    for _ in 0..200 {
+                    for _ in 0..3000 {
                         let lock = try_lock(dir.path(), LockName::Update).expect("writable");
                         if lock.is_some() {
                             assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                             taken.fetch_add(1, Ordering::SeqCst);
+                            std::thread::yield_now();
                             inside.fetch_sub(1, Ordering::SeqCst);
                         }
                     }

@@ -2,6 +2,7 @@
 
 pub mod breaker;
 pub mod endpoint;
+mod exchange;
 mod health;
 pub mod locks;
 mod network;

@@ -2,6 +2,7 @@
 //! every way we know, a proxy, a network without DNS, and runs that are killed while they hold
 //! what all runs share.
 
+mod check;
 mod fake;
 mod probes;
 mod processes;

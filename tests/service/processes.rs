@@ -3,11 +3,16 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use claude_safe::service::endpoint::Ask;
-use claude_safe::service::{Breaker, Endpoint, Lease, LockName, Reading, Role, Sighting, locks};
+use claude_safe::service::{
+    Breaker, Endpoint, HttpLook, Lease, LockName, Network, Reading, Role, Sighting, locks, until_up,
+};
 
+use super::fake::Fake;
 use super::{again, part};
 
 /// A child that is killed when the test ends, whatever its outcome.
@@ -143,4 +148,55 @@ fn runs_killed_at_any_moment_leave_a_state_that_the_others_can_read() {
     let broken = dir.path().join("breaker/k.broken");
     assert!(!broken.exists(), "a kill tore the state file after {kills} kills");
     eprintln!("{kills} kills, no torn state");
+}
+
+#[test]
+fn one_run_probes_for_all_another_takes_over_when_it_is_killed_and_all_wake() {
+    const NAME: &str =
+        "processes::one_run_probes_for_all_another_takes_over_when_it_is_killed_and_all_wake";
+    const RUNS: usize = 8;
+    if let Some(url) = part() {
+        let endpoint = Endpoint { role: Role::Oauth, ask: Ask::Get, url };
+        let breaker = Breaker::open(&dir_of_part(), "k");
+        let look = HttpLook::new(Network::default());
+        print_line("waits");
+        block_on(until_up(&look, &breaker, &[endpoint], |_| {}));
+        print_line("up");
+        return;
+    }
+    let up = Arc::new(AtomicBool::new(false));
+    let answers_up = Arc::clone(&up);
+    let fake = Fake::new(move |stream| {
+        use std::io::Write as _;
+        let status = if answers_up.load(Ordering::SeqCst) { 400 } else { 503 };
+        let _ = write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+    });
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut runs: Vec<_> =
+        (0..RUNS).map(|_| Killed::start(&mut again(NAME, &fake.url()), dir.path())).collect();
+    for run in &mut runs {
+        run.wait_for_line("waits");
+    }
+    let wait_for_requests = |count: usize| {
+        let begin = Instant::now();
+        while fake.requests().len() < count {
+            assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", fake.requests().len());
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    };
+    wait_for_requests(2);
+    let prober = locks::holder(dir.path(), LockName::Probe("127.0.0.1")).expect("someone probes");
+    let index = runs.iter().position(|run| run.0.id() == prober).expect("one of ours");
+    runs.swap_remove(index).kill();
+    wait_for_requests(fake.requests().len() + 1);
+    let while_down = fake.requests().len();
+    up.store(true, Ordering::SeqCst);
+    let begin = Instant::now();
+    for run in &mut runs {
+        run.wait_for_line("up");
+    }
+    let after = begin.elapsed();
+    eprintln!("{RUNS} runs, {while_down} probes while down, all awake {after:?} after it was up");
+    assert!(while_down < RUNS, "{while_down} probes");
+    assert!(after < Duration::from_secs(15), "{after:?}");
 }
