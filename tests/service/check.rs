@@ -198,3 +198,21 @@ fn with_probes_switched_off_nothing_is_asked() {
     assert_verdict(&home.check(), 0, "the service was not looked at");
     assert!(fake.requests().is_empty());
 }
+
+#[test]
+fn a_certificate_of_an_unknown_authority_is_named_and_a_known_one_trusted() {
+    use claude_safe_testkit::FakeService;
+    let service = FakeService::start();
+    let proxy = format!("http://127.0.0.1:{}", service.port());
+    let ca = service.ca().display().to_string();
+    let wrong = Home::new().set("HTTPS_PROXY", &proxy);
+    assert_verdict(&wrong.check(), 1, "The certificate shown for platform.claude.com");
+    let right = Home::new().set("HTTPS_PROXY", &proxy).set("NODE_EXTRA_CA_CERTS", &ca);
+    let (code, report) = right.check();
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(report["looks"][0]["host"], "platform.claude.com");
+    assert_eq!(report["looks"][1]["host"], "api.anthropic.com");
+    assert!(report["status_page"]["components"].is_array(), "{report:#}");
+    let system = Home::new().set("HTTPS_PROXY", &proxy).set("SSL_CERT_FILE", &ca);
+    assert_verdict(&system.check(), 0, "All is well");
+}
