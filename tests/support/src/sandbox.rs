@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
@@ -103,6 +105,31 @@ impl Sandbox {
         let mut command = Command::new(program);
         command.env_clear().envs(&self.env).current_dir(self.project());
         command
+    }
+
+    /// Runs a command without input to its end. Panics, with what it printed, if it lives
+    /// longer than `deadline`; a descendant that keeps its output open is not waited for.
+    pub fn run(&self, mut command: Command, deadline: Duration) -> Output {
+        let file = || tempfile::tempfile_in(self.tmp()).expect("the sandbox is writable");
+        let (mut out, mut err) = (file(), file());
+        let copy = |file: &File| file.try_clone().expect("a descriptor is free");
+        command.stdin(Stdio::null()).stdout(copy(&out)).stderr(copy(&err));
+        let started = command.spawn();
+        let mut child = started.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let status = wait_until(deadline, || child.try_wait().expect("the child is ours"));
+        let whole = |file: &mut File| {
+            let mut bytes = Vec::new();
+            file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("it was written");
+            bytes
+        };
+        let (stdout, stderr) = (whole(&mut out), whole(&mut err));
+        let Some(status) = status else {
+            let _ = child.kill();
+            let _ = child.wait();
+            let text = String::from_utf8_lossy;
+            panic!("lives after {deadline:?}, printed {:?}, {:?}", text(&stdout), text(&stderr))
+        };
+        Output { status, stdout, stderr }
     }
 
     /// HOME.

@@ -3,7 +3,7 @@
 use std::process::Output;
 use std::time::Duration;
 
-use claude_safe_testkit::claude::{MEASURED, VERSIONS};
+use claude_safe_testkit::claude::{MEASURED, NEWEST};
 use claude_safe_testkit::{
     Answer, Behaviour, FakeService, RequestKind, Sandbox, Script, SignIn, Terminal, real_claude,
 };
@@ -14,8 +14,8 @@ const SOON: Duration = Duration::from_secs(60);
 
 fn print(sandbox: &Sandbox, version: &str) -> Output {
     let mut command = sandbox.command(real_claude(version));
-    command.args(["-p", "--", "hi"]).stdin(std::process::Stdio::null());
-    command.output().unwrap()
+    command.args(["-p", "--", "hi"]);
+    sandbox.run(command, SOON)
 }
 
 fn text(output: &Output) -> String {
@@ -37,24 +37,42 @@ fn a_valid_sign_in_gets_an_answer() {
     sandbox.assert_no_leftovers(SOON);
 }
 
-#[test]
-fn every_pinned_version_answers_and_fails_as_measured() {
-    for version in VERSIONS {
-        let service = FakeService::start();
-        let sandbox = Sandbox::with(SignIn::Valid, &service);
-        let output = print(&sandbox, version);
-        let log = service.summary();
-        assert_eq!(text(&output), "Hello from the fake service.", "{version}:\n{log}");
+/// An answer when all is well, a 401 and the refresh token kept when the sign-in service fails.
+fn answers_and_fails_as_measured(version: &str) {
+    let service = FakeService::start();
+    let sandbox = Sandbox::with(SignIn::Valid, &service);
+    let output = print(&sandbox, version);
+    assert_eq!(text(&output), "Hello from the fake service.", "{}", service.summary());
 
-        let service = FakeService::start();
-        service.set_oauth(Behaviour::error(500));
-        let sandbox = Sandbox::with(SignIn::Expired, &service);
-        let output = print(&sandbox, version);
-        let log = service.summary();
-        assert_eq!(output.status.code(), Some(1), "{version}:\n{log}");
-        assert!(text(&output).contains("401"), "{version}: {}\n{log}", text(&output));
-        assert_ne!(sandbox.oauth()["refreshToken"], "", "{version}");
-    }
+    let service = FakeService::start();
+    service.set_oauth(Behaviour::error(500));
+    let mut sandbox = Sandbox::with(SignIn::Expired, &service);
+    // versions before 2.1.200 retry a 401 for three minutes
+    sandbox.env("CLAUDE_CODE_MAX_RETRIES", "1");
+    let output = print(&sandbox, version);
+    assert_eq!(output.status.code(), Some(1), "{}", service.summary());
+    assert!(text(&output).contains("401"), "{}\n{}", text(&output), service.summary());
+    assert_ne!(sandbox.oauth()["refreshToken"], "");
+}
+
+#[test]
+fn version_2_0_30_answers_and_fails_as_measured() {
+    answers_and_fails_as_measured("2.0.30");
+}
+
+#[test]
+fn version_2_1_100_answers_and_fails_as_measured() {
+    answers_and_fails_as_measured("2.1.100");
+}
+
+#[test]
+fn version_2_1_200_answers_and_fails_as_measured() {
+    answers_and_fails_as_measured("2.1.200");
+}
+
+#[test]
+fn the_newest_version_answers_and_fails_as_measured() {
+    answers_and_fails_as_measured(NEWEST);
 }
 
 #[test]
@@ -116,8 +134,8 @@ fn a_tool_runs_and_its_result_gets_the_second_answer() {
     let sandbox = Sandbox::with(SignIn::Valid, &service);
     let mut command = sandbox.command(real_claude(MEASURED));
     command.args(["-p", "--permission-mode", "bypassPermissions", "--", "run it"]);
-    command.env("IS_SANDBOX", "1").stdin(std::process::Stdio::null());
-    let output = command.output().unwrap();
+    command.env("IS_SANDBOX", "1");
+    let output = sandbox.run(command, SOON);
     assert_eq!(text(&output), "Did it.", "{}", service.summary());
     assert_eq!(std::fs::read_to_string(sandbox.project().join("proof.txt")).unwrap(), "ran\n");
     assert_eq!(service.turns().last().unwrap().tool_results, 1);

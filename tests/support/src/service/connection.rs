@@ -23,7 +23,7 @@ pub(super) fn serve(service: &Service, socket: &Arc<TcpStream>) -> io::Result<()
     while let Some(message) = Message::read(&mut plain)? {
         if message.method == "CONNECT" {
             let host = message.target.split(':').next().unwrap_or_default();
-            let request = Request::new("CONNECT", host, &message.target);
+            let request = Request::new("CONNECT", host, "");
             let mut out = wire.clone();
             let exchange = Exchange { service, socket, out: &mut out };
             if !exchange.connect(request)? {
