@@ -1,7 +1,8 @@
 //! The fake service by hand: prints the environment to `eval`, then runs until it is ended.
 //!
 //! ```sh
-//! fake-service --oauth-down-for 30s > /tmp/env & sleep 1; . /tmp/env; claude -p hi
+//! fake-service --oauth-down-for 30s --env-file env &
+//! . ./env; HOME=throw-away claude -p hi
 //! ```
 
 use std::io::{Write, stdout};
