@@ -12,6 +12,7 @@ mod waiting;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::{Timestamp, ZonedDateTime};
@@ -28,7 +29,7 @@ use crate::ladder::{self, Decision, History, Now, Policy, Reason, Rung, Standing
 use crate::notice::say;
 use crate::notify::Notifier;
 use crate::plan::LaunchPlan;
-use crate::service::{Breaker, Endpoint, Endpoints, Health, HttpLook};
+use crate::service::{Breaker, Endpoint, Endpoints, Health, HttpLook, look_once, status_page};
 use crate::watch::{ExitReason, Failure, FailureKind};
 
 use hook_socket::HookSocket;
@@ -67,7 +68,7 @@ struct Run {
     /// This run's own directory: settings, socket, notice.
     dir: PathBuf,
     hooks: Option<HookSocket>,
-    service: Service,
+    service: Rc<Service>,
     quiet: bool,
     wait_for_login: Duration,
     /// Claude's session, once it is known.
@@ -130,13 +131,18 @@ impl Run {
     /// decision is jittered.
     async fn consider(&mut self, failure: &Failure, standing: Standing) -> (Decision, Health) {
         let health = self.health(failure).await;
+        (self.decide(failure, standing, &health), health)
+    }
+
+    /// Decides with the health that was looked up, and writes both down.
+    fn decide(&mut self, failure: &Failure, standing: Standing, health: &Health) -> Decision {
         let at = self.elapsed();
         let healthy_after = self.config.duration("retry.healthy_after");
         self.history.failed(at, failure.kind == FailureKind::Crash, healthy_after);
         self.journal.record(Event::Failed { failure: failure.clone(), health: health.clone() });
         let now = Now { elapsed: at, wall: Timestamp::now() };
         let policy = self.policy(standing);
-        let mut decision = ladder::decide(&policy, &self.history, failure, &health, now);
+        let mut decision = ladder::decide(&policy, &self.history, failure, health, now);
         if let Decision::Act { rung, after } = &mut decision {
             let waits_for_reset = matches!(failure.kind, FailureKind::UsageLimit { .. });
             if !waits_for_reset {
@@ -144,26 +150,29 @@ impl Run {
             }
             self.history.tried(*rung, at, health.facing(failure.kind));
         }
-        self.journal.record(decided(&decision, &health));
-        (decision, health)
+        self.journal.record(decided(&decision, health));
+        decision
     }
 
     /// What is known of the service now, with one look at the hosts that the failure concerns.
-    async fn health(&self, failure: &Failure) -> Health {
-        use crate::service::{look_once, status_page};
+    /// The future borrows nothing, so that a living terminal goes on meanwhile.
+    fn health(&self, failure: &Failure) -> impl Future<Output = Health> + use<> {
         let waits = !matches!(
             failure.kind,
             FailureKind::SignInNeeded | FailureKind::Refused | FailureKind::UsageLimit { .. }
         );
-        let service = &self.service;
-        let endpoints = if waits { service.facing(failure.kind) } else { Vec::new() };
-        let sightings = look_once(&service.look, &service.breaker, &endpoints).await;
-        let page = if waits && service.page && service.endpoints.has_status_page() {
-            status_page(&service.look, &self.state_dir, Timestamp::now()).await.page
-        } else {
-            None
-        };
-        Health::assess(Some(failure), &sightings, page.as_ref(), Timestamp::now())
+        let service = Rc::clone(&self.service);
+        let (failure, state_dir) = (failure.clone(), self.state_dir.clone());
+        async move {
+            let endpoints = if waits { service.facing(failure.kind) } else { Vec::new() };
+            let sightings = look_once(&service.look, &service.breaker, &endpoints).await;
+            let page = if waits && service.page && service.endpoints.has_status_page() {
+                status_page(&service.look, &state_dir, Timestamp::now()).await.page
+            } else {
+                None
+            };
+            Health::assess(Some(&failure), &sightings, page.as_ref(), Timestamp::now())
+        }
     }
 
     /// A turn worked: the streak is over.

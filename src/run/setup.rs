@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -205,7 +206,7 @@ fn prepare(
         claude_dir,
         dir: run_dir,
         hooks,
-        service,
+        service: Rc::new(service),
         session: None,
         attempts: 0,
         plan,

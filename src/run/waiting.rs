@@ -2,6 +2,8 @@
 //! wait reads *up*. While the probe says down no try is made, but one in ten minutes (it may be
 //! wrong). In: the run, the failure, the time. Out: what ended it, unless the caller drops it.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -21,30 +23,36 @@ pub(super) enum WaitEnd {
 }
 
 impl Run {
-    /// Waits. Dropping the future ends the wait without a trace.
-    pub(super) async fn wait(&self, kind: FailureKind, after: Duration) -> WaitEnd {
-        let began = Instant::now();
-        let service = &self.service;
-        let endpoints = service.facing(kind);
-        let reading = std::cell::Cell::new(Reading::Unknown);
-        let back = until_up(&service.look, &service.breaker, &endpoints, |seen| {
-            reading.set(seen.reading);
-        });
-        tokio::pin!(back);
-        let mut due = began + after;
-        loop {
-            tokio::select! {
-                _ = &mut back, if !endpoints.is_empty() => {
-                    // Even then not sooner than a first wait could be.
-                    let least = self.config.duration("retry.first_wait").mul_f64(2.0 / 3.0);
-                    sleep_until(due.min(began + least)).await;
-                    return WaitEnd::Probe;
-                }
-                () = sleep_until(due) => {
-                    if service.breaker.may_try(reading.get()).await {
-                        return WaitEnd::Timer;
+    /// Waits. The future borrows nothing; dropping it ends the wait without a trace.
+    pub(super) fn wait(
+        &self,
+        kind: FailureKind,
+        after: Duration,
+    ) -> impl Future<Output = WaitEnd> + use<> {
+        let service = Rc::clone(&self.service);
+        let least = self.config.duration("retry.first_wait").mul_f64(2.0 / 3.0);
+        async move {
+            let began = Instant::now();
+            let endpoints = service.facing(kind);
+            let reading = Cell::new(Reading::Unknown);
+            let back = until_up(&service.look, &service.breaker, &endpoints, |seen| {
+                reading.set(seen.reading);
+            });
+            tokio::pin!(back);
+            let mut due = began + after;
+            loop {
+                tokio::select! {
+                    _ = &mut back, if !endpoints.is_empty() => {
+                        // Even then not sooner than a first wait could be.
+                        sleep_until(due.min(began + least)).await;
+                        return WaitEnd::Probe;
                     }
-                    due = Instant::now() + service.breaker.next_try_anyway().await;
+                    () = sleep_until(due) => {
+                        if service.breaker.may_try(reading.get()).await {
+                            return WaitEnd::Timer;
+                        }
+                        due = Instant::now() + service.breaker.next_try_anyway().await;
+                    }
                 }
             }
         }

@@ -53,6 +53,9 @@ pub enum Event<'r> {
     Exited(ExitReason),
 }
 
+/// What a chunk is replaced with, if it is.
+pub type Rewrite = Box<dyn Fn(&[u8], PtySize) -> Option<Vec<u8>>>;
+
 enum Step {
     Output(usize),
     Input(usize),
@@ -97,7 +100,8 @@ pub struct Relay<'t> {
     tty: &'t mut Tty,
     child: PtyChild,
     stage: Stage,
-    output: Box<[u8]>,
+    output: Vec<u8>,
+    rewrite: Option<Rewrite>,
     /// `output[written..filled]` is not shown yet.
     filled: usize,
     written: usize,
@@ -127,7 +131,8 @@ impl<'t> Relay<'t> {
             tty,
             child,
             stage: Stage::Running,
-            output: vec![0; OUTPUT_CHUNK].into_boxed_slice(),
+            output: vec![0; OUTPUT_CHUNK],
+            rewrite: None,
             filled: 0,
             written: 0,
             burst: 0,
@@ -188,6 +193,12 @@ impl<'t> Relay<'t> {
     /// replaced; modes it leaves on are reset at its end.
     pub fn swallow_output(&mut self, swallow: bool) {
         self.swallowing = swallow;
+    }
+
+    /// Looks at each chunk before it is shown and may replace it: for the one line of Claude's that
+    /// would name what we added to its arguments. It must be quick, and must not panic.
+    pub fn rewrite_output(&mut self, rewrite: Rewrite) {
+        self.rewrite = Some(rewrite);
     }
 
     /// Asks the child to end (SIGTERM); after `grace` kills it and everything it started. Call
@@ -275,7 +286,7 @@ impl<'t> Relay<'t> {
                     self.child_closed = true;
                     return Poll::Ready(None);
                 }
-                Poll::Ready(Ok(length)) => self.filled = length,
+                Poll::Ready(Ok(length)) => self.filled = self.rewritten(length),
             }
         }
         while self.written < self.filled && !self.swallowing && !self.tty_closed {
@@ -294,6 +305,15 @@ impl<'t> Relay<'t> {
         }
         self.look_for_suspension();
         Poll::Ready(Some(Step::Output(length)))
+    }
+
+    /// Applies the rewrite to `output[..length]`; its new length.
+    fn rewritten(&mut self, length: usize) -> usize {
+        let Some(rewrite) = &self.rewrite else { return length };
+        let Some(bytes) = rewrite(&self.output[..length], self.tty.size()) else { return length };
+        self.output.resize(bytes.len().max(OUTPUT_CHUNK), 0);
+        self.output[..bytes.len()].copy_from_slice(&bytes);
+        bytes.len()
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Option<Step>> {
