@@ -30,8 +30,10 @@ impl Notice {
         let mut parts = vec![format!("claude-safe: {}", self.what)];
         if let Some(due) = self.due {
             let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
-            let due = if left.is_zero() { "now".to_owned() } else { short(left) };
-            parts.push(format!("next try {due}"));
+            parts.push(match left {
+                Duration::ZERO => "trying as soon as it answers".to_owned(),
+                left => format!("next try {}", short(left)),
+            });
         }
         if !self.hint.is_empty() {
             parts.push(self.hint.clone());
@@ -94,7 +96,7 @@ mod tests {
         };
         let line = "claude-safe: sign-in service down (500) · next try 12 s · esc cancels";
         assert_eq!(notice.line(second(100)), line);
-        assert!(notice.line(second(200)).contains("next try now"));
+        assert!(notice.line(second(200)).contains("trying as soon as it answers"));
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub struct HookEvent {
     /// Set when a sub-agent speaks: its failure is not the turn's.
     #[serde(default)]
     pub agent_id: Option<String>,
+    /// The input box's vim mode, from the status line.
+    #[serde(default)]
+    pub vim_mode: Option<String>,
 }
 
 impl HookEvent {

@@ -90,6 +90,7 @@ fn tell_run(run_dir: &Path, input: &Value, cache: &mut Cache) -> bool {
         "session_id": input["session_id"],
         "transcript_path": input["transcript_path"],
         "cwd": input["cwd"],
+        "vim_mode": input["vim"]["mode"],
     });
     if witness == cache.witness || !input["session_id"].is_string() {
         return false;

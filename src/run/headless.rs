@@ -11,7 +11,7 @@ use super::advice::{may_pass, what};
 use super::recognise::{Seen, recognise};
 use super::signals::Signals;
 use super::waiting::WaitEnd;
-use super::{Run, now_here};
+use super::{Run, next_hook, now_here};
 use crate::claude::credentials::SignIn;
 use crate::claude::hooks::{HookEvent, HookName};
 use crate::claude::transcript::{self, Tail};
@@ -175,13 +175,6 @@ async fn attempt(
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_hook(hooks: Option<&super::HookSocket>) -> HookEvent {
-    match hooks {
-        Some(hooks) => hooks.next().await,
         None => std::future::pending().await,
     }
 }

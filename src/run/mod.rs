@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::claude::args::ClaudeArgs;
 use crate::claude::credentials::{self, SignIn};
+use crate::claude::hooks::HookEvent;
 use crate::claude::rules::Rules;
 use crate::cli::RunArgs;
 use crate::config::Config;
@@ -222,4 +223,12 @@ fn millis(span: Duration) -> u64 {
 
 fn now_here() -> ZonedDateTime {
     ZonedDateTime::now()
+}
+
+/// The next hook event; never without a socket.
+async fn next_hook(hooks: Option<&HookSocket>) -> HookEvent {
+    match hooks {
+        Some(hooks) => hooks.next().await,
+        None => std::future::pending().await,
+    }
 }

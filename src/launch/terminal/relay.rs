@@ -102,6 +102,8 @@ pub struct Relay<'t> {
     stage: Stage,
     output: Vec<u8>,
     rewrite: Option<Rewrite>,
+    /// Bytes of ours that are to be shown.
+    own: Vec<u8>,
     /// `output[written..filled]` is not shown yet.
     filled: usize,
     written: usize,
@@ -133,6 +135,7 @@ impl<'t> Relay<'t> {
             stage: Stage::Running,
             output: vec![0; OUTPUT_CHUNK],
             rewrite: None,
+            own: Vec::new(),
             filled: 0,
             written: 0,
             burst: 0,
@@ -199,6 +202,11 @@ impl<'t> Relay<'t> {
     /// would name what we added to its arguments. It must be quick, and must not panic.
     pub fn rewrite_output(&mut self, rewrite: Rewrite) {
         self.rewrite = Some(rewrite);
+    }
+
+    /// Shows bytes of ours (a bell, a notification) between two pieces of the child's output.
+    pub fn show(&mut self, bytes: &[u8]) {
+        self.own.extend_from_slice(bytes);
     }
 
     /// Asks the child to end (SIGTERM); after `grace` kills it and everything it started. Call
@@ -277,6 +285,13 @@ impl<'t> Relay<'t> {
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<Step>> {
         if self.filled == 0 {
+            while !self.own.is_empty() && !self.tty_closed {
+                match self.tty.poll_write(cx, &self.own) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(length)) => drop(self.own.drain(..length)),
+                    Poll::Ready(Err(_)) => return Poll::Ready(self.lost_terminal()),
+                }
+            }
             if self.child_closed {
                 return Poll::Pending;
             }

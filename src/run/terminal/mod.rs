@@ -1,0 +1,127 @@
+//! A run at a terminal: attempts one after another. Between them the terminal is the user's
+//! own, with lines of ours on stderr; while a child runs, nothing here writes to it.
+
+mod attempt;
+mod readings;
+
+use std::io;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::time::Instant;
+
+use super::Run;
+use super::advice::what;
+use super::waiting::WaitEnd;
+use crate::claude::version::{self, RESUMES_INTERRUPTED_TURN};
+use crate::error::exit;
+use crate::ladder::{Decision, Reason, Standing};
+use crate::launch::terminal::{Tty, TtyEvent};
+use crate::notice::short;
+use crate::notify::Occasion;
+use crate::plan::Continuation;
+use crate::watch::{ExitReason, Failure, TurnState, Verdict, is_typable};
+
+use attempt::Ended;
+
+/// Sees the run through.
+pub(in crate::run) async fn run(run: &mut Run) -> io::Result<i32> {
+    if let Err(wrong) = is_typable(&run.plan.message) {
+        run.say(&format!("`retry.message` {wrong}, so nothing will be typed for you"));
+    }
+    let mut tty = Tty::open()?;
+    loop {
+        let ended = attempt::run(run, &mut tty).await?;
+        let failure = match ended {
+            Ended::Finished(exit) => return Ok(finish(run, exit)),
+            // The wait was inside Claude's own screen.
+            Ended::ForRelaunch(failure) => {
+                go_on(run, &failure);
+                continue;
+            }
+            Ended::Verdict(Verdict::Done(exit), _) => return Ok(finish(run, exit)),
+            Ended::Verdict(Verdict::Failed(failure), exit) => {
+                match weigh(run, &mut tty, &failure, exit).await {
+                    Some(code) => return Ok(run.end(code, Some(exit))),
+                    None => failure,
+                }
+            }
+        };
+        go_on(run, &failure);
+    }
+}
+
+fn finish(run: &mut Run, exit: ExitReason) -> i32 {
+    run.end(exit.shell_code(), Some(exit))
+}
+
+/// Decides about an attempt that ended, and waits. The exit code, if the run ends.
+async fn weigh(run: &mut Run, tty: &mut Tty, failure: &Failure, exit: ExitReason) -> Option<i32> {
+    let (decision, health) = run.consider(failure, Standing::TerminalEnded).await;
+    let (after, rung) = match decision {
+        Decision::Act { rung, after } => (after, rung),
+        Decision::WaitForPerson(Reason(why))
+        | Decision::StandAside(Reason(why))
+        | Decision::GiveUp(Reason(why)) => {
+            run.say(&format!("{}: {why}", what(failure)));
+            if let Some(session) = &run.session {
+                run.say(&format!("the conversation is kept: claude --resume {session}"));
+            }
+            return Some(exit.shell_code());
+        }
+    };
+    let why = health.reasons.first().map(|why| format!(" · {why}")).unwrap_or_default();
+    let next = format!("{} in {}", rung.name().replace('_', " "), short(after));
+    run.say(&format!("{}{why} · {next} · Enter: now · Ctrl-C: stop", what(failure)));
+    pause(run, tty, failure, after).await
+}
+
+/// Waits between two attempts. The exit code, if the user or a signal ends the run.
+async fn pause(run: &mut Run, tty: &mut Tty, failure: &Failure, after: Duration) -> Option<i32> {
+    let began = Instant::now();
+    let wait = run.wait(failure.kind, after);
+    tokio::pin!(wait);
+    let by = loop {
+        tokio::select! {
+            end = &mut wait => break match end {
+                WaitEnd::Timer => "timer",
+                WaitEnd::Probe => "probe",
+            },
+            event = tty.next() => match event {
+                TtyEvent::Input(bytes) if bytes.contains(&b'\n') => break "enter",
+                TtyEvent::Signal(Signal::SIGINT) => {
+                    return Some(i32::from(exit::INTERRUPTED));
+                }
+                TtyEvent::Signal(signal) => return Some(128 + signal as i32),
+                TtyEvent::Closed => return Some(128 + Signal::SIGHUP as i32),
+                TtyEvent::Input(_) | TtyEvent::Resized(_) | TtyEvent::Resumed => {}
+            },
+        }
+    };
+    run.waited(by, began);
+    let ticket = run.service.breaker.admit().await;
+    run.service.breaker.succeeded(ticket).await;
+    None
+}
+
+/// Makes the next attempt's plan: the same conversation where there is one. What may be
+/// unfinished is continued by Claude itself where it can, and never when a tool may have run.
+fn go_on(run: &mut Run, failure: &Failure) {
+    let Some(session) = run.session.clone() else { return };
+    if failure.turn == TurnState::NotPrompted {
+        return;
+    }
+    let continuation = match failure.turn {
+        TurnState::Untouched | TurnState::Partial => {
+            let knows = version::of(&run.plan.program, &run.state_dir)
+                .is_some_and(|version| version >= RESUMES_INTERRUPTED_TURN);
+            if knows { Continuation::InterruptedTurn } else { Continuation::Message }
+        }
+        _ => Continuation::Silent,
+    };
+    if continuation == Continuation::Silent {
+        run.say("a tool may have been running: look before you go on");
+        let _ = run.notifier.notify(Occasion::PersonNeeded, "look before you go on");
+    }
+    run.plan = run.plan.resume(&session, continuation);
+}
