@@ -36,6 +36,7 @@ impl Descriptor {
     ) -> Poll<io::Result<usize>> {
         loop {
             let mut guard = ready!(self.fd.poll_read_ready(cx))?;
+            let closed = guard.ready().is_read_closed();
             let attempt = guard.try_io(|fd| {
                 self.check(PollFlags::POLLIN)?;
                 match unistd::read(fd, buffer) {
@@ -47,6 +48,8 @@ impl Descriptor {
             match attempt {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(result) => return Poll::Ready(result),
+                // A hang-up stays ready for ever: without this the loop would never end.
+                Err(_would_block) if closed => return Poll::Ready(Ok(0)),
                 Err(_would_block) => {}
             }
         }
@@ -56,6 +59,7 @@ impl Descriptor {
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             let mut guard = ready!(self.fd.poll_write_ready(cx))?;
+            let closed = guard.ready().is_write_closed();
             let attempt = guard.try_io(|fd| {
                 self.check(PollFlags::POLLOUT)?;
                 unistd::write(fd, bytes).map_err(io::Error::from)
@@ -63,6 +67,11 @@ impl Descriptor {
             match attempt {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(result) => return Poll::Ready(result),
+                // A hang-up stays ready for ever: without this the loop would never end.
+                // (A PTY whose other side closed with its queue full answers "would block".)
+                Err(_would_block) if closed => {
+                    return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+                }
                 Err(_would_block) => {}
             }
         }
@@ -89,5 +98,42 @@ impl AsFd for Descriptor {
 impl AsRawFd for Descriptor {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.get_ref().as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    use nix::sys::termios::{self, SetArg};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_queue_whose_reader_is_gone_ends_the_write() {
+        let pair = nix::pty::openpty(None, None).unwrap();
+        let mut raw = termios::tcgetattr(&pair.slave).unwrap();
+        termios::cfmakeraw(&mut raw);
+        termios::tcsetattr(&pair.slave, SetArg::TCSANOW, &raw).unwrap();
+        fcntl(&pair.master, FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK)).unwrap();
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let master = Descriptor::new(pair.master, both, true).unwrap();
+        let bytes = [b'a'; 4096];
+        let fill = async {
+            loop {
+                if let Err(error) = poll_fn(|cx| master.poll_write(cx, &bytes)).await {
+                    break error;
+                }
+            }
+        };
+        tokio::pin!(fill);
+        // The queue is full once a write stays pending.
+        let waited = tokio::time::timeout(Duration::from_millis(200), &mut fill).await;
+        assert!(waited.is_err(), "the queue took everything");
+        drop(pair.slave);
+        let ended = tokio::time::timeout(Duration::from_secs(20), fill).await;
+        assert!(ended.is_ok(), "the write was never given up");
     }
 }
