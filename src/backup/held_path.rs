@@ -109,7 +109,9 @@ enum Written {
 
 /// For `#[serde(with)]` on a path that may hold any bytes.
 pub(crate) mod raw {
-    use super::{Deserialize as _, Deserializer, OsStrExt as _, OsString, OsStringExt as _};
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+    use super::{Deserialize as _, Deserializer, OsString};
     use super::{Path, PathBuf, Serialize as _, Serializer, Written};
 
     pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
