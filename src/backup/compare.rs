@@ -52,7 +52,11 @@ fn same_kind(a: &Kind, b: &Kind) -> bool {
 }
 
 /// What changed in the live files since a snapshot.
-pub fn with_live(store: &Store, old: &Snapshot, source: &Source) -> Result<BTreeMap<HeldPath, Change>> {
+pub fn with_live(
+    store: &Store,
+    old: &Snapshot,
+    source: &Source,
+) -> Result<BTreeMap<HeldPath, Change>> {
     let live = select::select(source, store.dir())?;
     let mut changes = BTreeMap::new();
     let mut met = std::collections::HashSet::new();
@@ -86,7 +90,8 @@ pub(super) fn is_live(source: &Source, path: &HeldPath, held: &Held) -> Result<b
         return Ok(true);
     }
     let reading = Reading { masked: select::is_masked(path), lines: select::is_lines(path) };
-    let outcome = content::read(&live, reading, |_| Ok(io::sink()), &mut |_| {}).during("read", &live)?;
+    let outcome =
+        content::read(&live, reading, |_| Ok(io::sink()), &mut |_| {}).during("read", &live)?;
     Ok(match outcome {
         Outcome::Read(content) => !content.torn && content.blake3.to_hex().as_str() == held.blake3,
         _ => false,

@@ -86,7 +86,8 @@ pub fn read<S: Write>(
             file.seek(SeekFrom::Start(0))?;
         }
         let last = attempt == TRIES;
-        let limit = if last && reading.lines { last_full_line(&file, before.size)? } else { u64::MAX };
+        let limit =
+            if last && reading.lines { last_full_line(&file, before.size)? } else { u64::MAX };
         let hashing = Hashing { sink: sink(&before)?, hasher: blake3::Hasher::new(), size: 0 };
         let copied = if reading.masked {
             let mut masker = Masker::new(hashing);

@@ -34,10 +34,10 @@ pub fn export(snapshot: &Snapshot, out: impl Write, progress: &dyn Progress) -> 
                 // The archive wants to read, a snapshot wants to write: a pipe joins them.
                 let (reader, mut writer) = io::pipe().during("open a pipe for", path)?;
                 std::thread::scope(|scope| {
-                    let feeding = scope.spawn(move || {
-                        snapshot.read_back(entry, held, &mut writer, progress)
-                    });
-                    let appended = archive.append_data(&mut header, path, reader.take_exactly(held.size));
+                    let feeding =
+                        scope.spawn(move || snapshot.read_back(entry, held, &mut writer, progress));
+                    let appended =
+                        archive.append_data(&mut header, path, reader.take_exactly(held.size));
                     match feeding.join().expect("reading back does not panic") {
                         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(error),
                         _ => appended,

@@ -239,7 +239,9 @@ mod tests {
 
     #[test]
     fn what_holds_no_secret_passes_byte_for_byte() {
-        for text in ["{}", " [1 , 2]\n", "true", "12", "\"a\\\"b\"", "{\"a\" : { \"a\":[{}, []] } }"] {
+        for text in
+            ["{}", " [1 , 2]\n", "true", "12", "\"a\\\"b\"", "{\"a\" : { \"a\":[{}, []] } }"]
+        {
             assert_eq!(masked(text), (text.to_owned(), vec![]));
         }
     }

@@ -40,7 +40,8 @@ fn remove(document: &mut Value, pointer: &str) {
         }
         // Arguments keep their places: the gap is left to see, and is reported.
         Some(Value::Array(elements)) => {
-            if let Some(element) = last.parse().ok().and_then(|index: usize| elements.get_mut(index))
+            if let Some(element) =
+                last.parse().ok().and_then(|index: usize| elements.get_mut(index))
             {
                 *element = Value::from("");
             }
@@ -56,7 +57,8 @@ mod tests {
 
     #[test]
     fn a_mask_never_replaces_a_live_value_nor_stands_as_one() {
-        let held = json!({"env": {"KEY": MASK, "GONE": MASK}, "model": "old", "args": ["-t", MASK]});
+        let held =
+            json!({"env": {"KEY": MASK, "GONE": MASK}, "model": "old", "args": ["-t", MASK]});
         let live = json!({"env": {"KEY": "live"}, "model": "new"});
         let masked = ["/env/KEY", "/env/GONE", "/args/1"].map(str::to_owned);
         let (merged, missing) = merge(held, Some(&live), &masked);

@@ -39,7 +39,11 @@ impl Limits {
 
 /// Removes what is beyond the limits; the names of what went, oldest first.
 /// `good` is a snapshot that was verified just now.
-pub fn prune(store: &Store, limits: &Limits, good: Option<&VerifiedSnapshot>) -> Result<Vec<String>> {
+pub fn prune(
+    store: &Store,
+    limits: &Limits,
+    good: Option<&VerifiedSnapshot>,
+) -> Result<Vec<String>> {
     let mut lock = store.lock_exclusive()?;
     let doomed = beyond(store, limits, good, Timestamp::now())?;
     for id in &doomed {

@@ -5,7 +5,9 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Seek as _, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -78,7 +80,8 @@ pub fn in_scope(path: &HeldPath, scope: &Scope) -> bool {
     match scope {
         Scope::Whole => true,
         Scope::Session(id) => below.is_some_and(|below| {
-            let mut parts = below.components().skip(1).map(|part| part.as_os_str().to_string_lossy());
+            let mut parts =
+                below.components().skip(1).map(|part| part.as_os_str().to_string_lossy());
             parts.any(|part| {
                 part.strip_prefix(id.as_str()).is_some_and(|rest| {
                     rest.is_empty() || rest.starts_with('.') || rest.starts_with("-agent-")
@@ -173,7 +176,11 @@ pub fn apply(
         }
         let Kind::File(held) = &entry.kind else {
             let made = other(entry, &live, step.action)?;
-            if made { done.created += 1 } else { done.kept += 1 }
+            if made {
+                done.created += 1
+            } else {
+                done.kept += 1
+            }
             continue;
         };
         let fresh = staging.write(snapshot, entry, held, &live, &mut done)?;
@@ -316,7 +323,8 @@ impl Staging {
             _ => {}
         }
         let mut options = OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o600).open(&path).during("write", &path)?;
+        let file =
+            options.write(true).create_new(true).mode(0o600).open(&path).during("write", &path)?;
         let written = self.fill(snapshot, entry, held, live, &file, done);
         if written.is_err() {
             let _ = fs::remove_file(&path);
@@ -334,9 +342,8 @@ impl Staging {
         done: &mut Done,
     ) -> Result<()> {
         let _ = self;
-        let read = |out: &mut dyn Write| {
-            snapshot.read_back(entry, held, out, &()).during("restore", live)
-        };
+        let read =
+            |out: &mut dyn Write| snapshot.read_back(entry, held, out, &()).during("restore", live);
         if held.masked.is_empty() {
             let mut sparse = Sparse { file, hole: 0 };
             read(&mut sparse)?;
@@ -344,7 +351,8 @@ impl Staging {
         } else {
             let mut bytes = Vec::new();
             read(&mut bytes)?;
-            let parsed = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).map_err(io::Error::from);
+            let parsed =
+                |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).map_err(io::Error::from);
             let document = parsed(&bytes).during("read", live)?;
             let now = fs::read(live).ok().and_then(|bytes| parsed(&bytes).ok());
             let (merged, missing) = merge::merge(document, now.as_ref(), &held.masked);

@@ -39,13 +39,32 @@ pub fn is_secret_name(key: &str) -> bool {
     let name: String =
         key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     const WHOLE: &[&str] = &[
-        "authorization", "claudeaioauth", "cookie", "credential", "credentials",
-        "customapikeyresponses", "mcpoauth", "mcpoauthclientconfig", "pass", "passphrase", "pat",
+        "authorization",
+        "claudeaioauth",
+        "cookie",
+        "credential",
+        "credentials",
+        "customapikeyresponses",
+        "mcpoauth",
+        "mcpoauthclientconfig",
+        "pass",
+        "passphrase",
+        "pat",
         "pwd",
     ];
     const ENDS: &[&str] = &[
-        "accesskey", "accesskeyid", "apikey", "authkey", "encryptionkey", "passwd", "password",
-        "privatekey", "secret", "secretkey", "signingkey", "token",
+        "accesskey",
+        "accesskeyid",
+        "apikey",
+        "authkey",
+        "encryptionkey",
+        "passwd",
+        "password",
+        "privatekey",
+        "secret",
+        "secretkey",
+        "signingkey",
+        "token",
     ];
     WHOLE.contains(&name.as_str()) || ENDS.iter().any(|end| name.ends_with(end))
 }
@@ -102,12 +121,18 @@ mod tests {
             assert!(!is_secret_name(name), "{name}");
         }
         for text in [
-            "sk-ant-api03-abcdefghijklmnop", "Authorization: Bearer abcdefgh12", "curl -H x?token=abcdef",
-            "postgres://me:pw@db/x", "--api-key=x", "eyJhbGciOiJI.eyJzdWIiOiIx", "MY_TOKEN=x run",
+            "sk-ant-api03-abcdefghijklmnop",
+            "Authorization: Bearer abcdefgh12",
+            "curl -H x?token=abcdef",
+            "postgres://me:pw@db/x",
+            "--api-key=x",
+            "eyJhbGciOiJI.eyJzdWIiOiIx",
+            "MY_TOKEN=x run",
         ] {
             assert!(looks_secret(text), "{text}");
         }
-        for text in ["npx -y server", "https://example.com/mcp", "claude-sonnet-4-5", "Bash(git:*)"] {
+        for text in ["npx -y server", "https://example.com/mcp", "claude-sonnet-4-5", "Bash(git:*)"]
+        {
             assert!(!looks_secret(text), "{text}");
         }
     }

@@ -273,15 +273,30 @@ mod tests {
         let source = Source::below(home.path());
         let dir = &source.claude_dir;
         let held = [
-            "projects/-w/a.jsonl", "projects/-w/memory/MEMORY.md", "history.jsonl", "todos/a.json",
-            "file-history/a/x@v1", "file-history/a/.env", "settings.json", "settings.local.json",
-            "CLAUDE.md", "skills/s/SKILL.md", "plugins/installed_plugins.json",
+            "projects/-w/a.jsonl",
+            "projects/-w/memory/MEMORY.md",
+            "history.jsonl",
+            "todos/a.json",
+            "file-history/a/x@v1",
+            "file-history/a/.env",
+            "settings.json",
+            "settings.local.json",
+            "CLAUDE.md",
+            "skills/s/SKILL.md",
+            "plugins/installed_plugins.json",
             "plugins/data/p/state.json",
         ];
         let out = [
-            ".credentials.json", "telemetry/t.json", "cache/changelog.md", "sessions/1.json",
-            "shell-snapshots/s.sh", "skills/s/.env", "skills/s/server.key", "plugins/cache/x.json",
-            "backups/.claude.json.backup", "statsig/x",
+            ".credentials.json",
+            "telemetry/t.json",
+            "cache/changelog.md",
+            "sessions/1.json",
+            "shell-snapshots/s.sh",
+            "skills/s/.env",
+            "skills/s/server.key",
+            "plugins/cache/x.json",
+            "backups/.claude.json.backup",
+            "statsig/x",
         ];
         for path in held.iter().chain(&out) {
             fs::create_dir_all(dir.join(path).parent().unwrap()).unwrap();
@@ -296,7 +311,8 @@ mod tests {
             .map(|found| found.path.as_path().to_owned())
             .collect();
         files.sort();
-        let mut expected: Vec<_> = held.iter().map(|path| Path::new(".claude").join(path)).collect();
+        let mut expected: Vec<_> =
+            held.iter().map(|path| Path::new(".claude").join(path)).collect();
         expected.push(".claude.json".into());
         expected.sort();
         assert_eq!(files, expected);
@@ -304,9 +320,19 @@ mod tests {
 
     #[test]
     fn no_fix_may_name_history_settings_or_credentials_as_cache() {
-        for name in ["projects", "projects/x", "history.jsonl", "settings.local.json", "plugins",
-            "CLAUDE.md", "claude.md", ".credentials.json", "", "Projects", "plugins/data"]
-        {
+        for name in [
+            "projects",
+            "projects/x",
+            "history.jsonl",
+            "settings.local.json",
+            "plugins",
+            "CLAUDE.md",
+            "claude.md",
+            ".credentials.json",
+            "",
+            "Projects",
+            "plugins/data",
+        ] {
             assert!(is_protected(Path::new(name)), "{name}");
         }
         for name in ["cache", "telemetry", "statsig", "plugins/cache"] {

@@ -187,8 +187,9 @@ impl Snapshot {
         let path = self.stored(entry);
         let found = match &entry.kind {
             Kind::File(held) => self.read_back(entry, held, &mut io::sink(), progress),
-            Kind::Directory => fs::symlink_metadata(&path)
-                .and_then(|meta| meta.is_dir().then_some(()).ok_or(io::ErrorKind::NotADirectory.into())),
+            Kind::Directory => fs::symlink_metadata(&path).and_then(|meta| {
+                meta.is_dir().then_some(()).ok_or(io::ErrorKind::NotADirectory.into())
+            }),
             Kind::Link { target } => fs::read_link(&path)
                 .and_then(|found| (found == *target).then_some(()).ok_or(differs("its target"))),
         };
@@ -377,13 +378,14 @@ impl Making<'_> {
 
     fn copy(&self, found: &Found, path: &Path) -> Result<Made> {
         let live = self.source.live(&found.path);
-        let reading =
-            Reading { masked: select::is_masked(&found.path), lines: select::is_lines(&found.path) };
+        let reading = Reading {
+            masked: select::is_masked(&found.path),
+            lines: select::is_lines(&found.path),
+        };
         let sink = |stamp: &Stamp| {
             let mut options = OpenOptions::new();
             let file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
-            let mut encoder =
-                zstd::Encoder::new(BufWriter::with_capacity(128 << 10, file), LEVEL)?;
+            let mut encoder = zstd::Encoder::new(BufWriter::with_capacity(128 << 10, file), LEVEL)?;
             encoder.include_checksum(true)?;
             // Only to choose smaller tables for small files; the frame does not promise it.
             let _ = stamp;

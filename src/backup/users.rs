@@ -37,11 +37,15 @@ pub fn prove_unused(claude_dir: &Path, own: &[i32]) -> Result<Unused> {
         || all.iter().filter(|p| p.pid != me && !own.contains(&p.pid) && !shims.contains(&p.pid));
     for process in others().filter(|process| is_claude(process)) {
         match uses(process, &dir, claude_dir) {
-            Some(true) => return Err(in_use(format!("claude runs there (process {})", process.pid))),
+            Some(true) => {
+                return Err(in_use(format!("claude runs there (process {})", process.pid)));
+            }
             Some(false) => {}
             None => {
                 let pid = process.pid;
-                return Err(in_use(format!("it cannot be seen which directory process {pid} uses")));
+                return Err(in_use(format!(
+                    "it cannot be seen which directory process {pid} uses"
+                )));
             }
         }
     }
@@ -92,7 +96,8 @@ fn is_claude(process: &Process) -> bool {
             || text.contains("/claude-code-")
     };
     let first = process.arguments.first().map(Path::new);
-    let runs_scripts = |name: &str| is_shell(name) || matches!(name, "node" | "bun" | "deno" | "env");
+    let runs_scripts =
+        |name: &str| is_shell(name) || matches!(name, "node" | "bun" | "deno" | "env");
     // The program after an interpreter; options may stand between.
     let script = process.arguments.iter().skip(1).find(|word| !word.starts_with('-'));
     let script = script.filter(|_| first.is_some_and(|first| runs_scripts(&base(first))));
@@ -169,7 +174,11 @@ mod tests {
             process("claude", "/usr/bin/claude", &["claude"]),
             process("2.1.330", "/home/u/.local/share/claude/versions/2.1.330", &["claude", "-p"]),
             process("node", "/usr/bin/node", &["node", "/usr/bin/claude"]),
-            process("node", "/usr/bin/node", &["node", "--x", "/n/@anthropic-ai/claude-code/cli.js"]),
+            process(
+                "node",
+                "/usr/bin/node",
+                &["node", "--x", "/n/@anthropic-ai/claude-code/cli.js"],
+            ),
             process("MainThread", "/n/claude-code-linux-x64/claude", &["claude"]),
         ] {
             assert!(is_claude(&claude), "{claude:?}");
