@@ -32,17 +32,17 @@ impl History {
         let home = Home::new();
         let mut whole = BTreeMap::new();
         for number in 0..24 {
-            let name = format!("projects/-work-{}/{number}.jsonl", number % 3);
+            let name = format!("projects/-work/{number}.jsonl");
             let content = transcript(number, 40_000);
             home.write(&name, &content);
             whole.insert(PathBuf::from(name), content);
         }
-        home.write("projects/-work-0/grows.jsonl", "");
+        home.write("projects/-live/grows.jsonl", "");
         Self { home, whole, grown: AtomicU64::new(0), stop: AtomicBool::new(false) }
     }
 
     fn write_on(&self) {
-        let path = self.home.claude().join("projects/-work-0/grows.jsonl");
+        let path = self.home.claude().join("projects/-live/grows.jsonl");
         let mut file = OpenOptions::new().append(true).open(path).unwrap();
         while !self.stop.load(Ordering::Relaxed) {
             let line = b"{\"type\":\"user\",\"message\":\"one more line\"}\n";
@@ -55,7 +55,7 @@ impl History {
     /// Whatever was killed: nothing is lost, nothing is half there, no snapshot lies.
     fn check(&self) {
         let written = self.grown.load(Ordering::SeqCst);
-        let grows = self.home.claude().join("projects/-work-0/grows.jsonl");
+        let grows = self.home.claude().join("projects/-live/grows.jsonl");
         assert!(fs::metadata(grows).unwrap().len() >= written);
         let store = self.home.store();
         let snapshots: Vec<_> = store
@@ -155,7 +155,7 @@ fn a_kill_at_any_point_loses_no_history() {
                     }
                 }
             },
-            || home.command(&["restore", "--path", "projects"]),
+            || home.command(&["restore", "--project", "/work"]),
         );
         drop(stop);
         // Most kills must meet a living process, or nothing was proved.
