@@ -27,6 +27,8 @@ pub enum Command {
     Run(RunArgs),
     /// Say what stands between this machine and a working Claude
     Check(crate::commands::check::Args),
+    /// Take, check and restore snapshots of Claude's history and settings
+    Backup(crate::commands::backup::Args),
 }
 
 /// `run [OPTIONS] -- CLAUDE'S ARGUMENTS`.

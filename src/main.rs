@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use claude_safe::claude::{hooks, status_line};
 use claude_safe::cli::{self, Invocation};
+use claude_safe::error::{Usage, exit};
 use claude_safe::{commands, run};
 
 fn main() -> ExitCode {
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Run(args)) => run::run(&args),
         Ok(Invocation::Ours(command)) => commands::run(command).unwrap_or_else(|error| {
             claude_safe::notice::say(&format!("{error:#}"));
-            ExitCode::from(claude_safe::error::exit::OURS)
+            ExitCode::from(if error.is::<Usage>() { exit::USAGE } else { exit::OURS })
         }),
         Err(error) => {
             let _ = error.print();

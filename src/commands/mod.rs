@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+pub mod backup;
 pub mod check;
 
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use crate::cli::Command;
 /// Runs one of our own commands.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Backup(args) => backup::run(args),
         Command::Check(args) => check::run(&args),
         Command::Run(_) => unreachable!("`cli::parse` takes `run` apart"),
     }

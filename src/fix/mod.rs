@@ -1,1 +1,4 @@
 //! The fixes: what a rung does before the relaunch. One rung per file.
+
+pub mod clear_cache;
+pub mod sign_in_reset;

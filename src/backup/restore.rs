@@ -1,0 +1,411 @@
+//! Brings files back from a snapshot: all of it, or one session, project or path.
+//! First a plan, which can be shown; then its steps. Nothing that is newer or different is
+//! overwritten unless forced, and then only after a verified snapshot of it. Files appear
+//! whole, by a link or a rename. Never writes through a link, never writes a mask.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::compare::{holds_whole, is_live};
+use super::error::{During as _, Error, Result};
+use super::held_path::HeldPath;
+use super::manifest::{Entry, Held, Kind, Manifest, Stamp, Time};
+use super::select::STAGING;
+use super::snapshot::{Snapshot, VerifiedSnapshot, system_time};
+use super::users::Unused;
+use super::{Source, merge};
+
+/// What is to be brought back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    Whole,
+    /// One conversation, with what belongs to it.
+    Session(String),
+    /// The conversations of one working directory, by its path or Claude's name for it.
+    Project(PathBuf),
+    /// A file or directory, below Claude's directory.
+    Path(PathBuf),
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It is missing and is brought back.
+    Create,
+    /// It is there with the same content.
+    Same,
+    /// The live one was changed later; only `--force` replaces it.
+    Newer,
+    /// The live one is different; only `--force` replaces it.
+    Different,
+}
+
+/// One entry of the snapshot and what is to be done about it.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// The entry.
+    pub entry: &'a Entry,
+    /// What is to be done.
+    pub action: Action,
+}
+
+/// What happened.
+#[derive(Debug, Default, Serialize)]
+pub struct Done {
+    /// Brought back where nothing was.
+    pub created: usize,
+    /// Replaced.
+    pub replaced: usize,
+    /// Left as they are, because they differ.
+    pub kept: usize,
+    /// Secrets that a restored file lacks, as `file: pointer`.
+    pub missing_secrets: Vec<String>,
+    /// Replaced files that no snapshot can hold whole, put aside under these names.
+    pub set_aside: Vec<PathBuf>,
+}
+
+/// Whether an entry is in the scope.
+#[must_use]
+pub fn in_scope(path: &HeldPath, scope: &Scope) -> bool {
+    let below = path.below_claude_dir();
+    match scope {
+        Scope::Whole => true,
+        Scope::Session(id) => below.is_some_and(|below| {
+            let mut parts =
+                below.components().skip(1).map(|part| part.as_os_str().to_string_lossy());
+            parts.any(|part| {
+                part.strip_prefix(id.as_str()).is_some_and(|rest| {
+                    rest.is_empty() || rest.starts_with('.') || rest.starts_with("-agent-")
+                })
+            })
+        }),
+        Scope::Project(project) => below.is_some_and(|below| {
+            let Ok(rest) = below.strip_prefix("projects") else { return false };
+            let name = rest.components().next().map(|part| part.as_os_str().to_string_lossy());
+            let text = project.to_string_lossy();
+            let dashed = |keep: fn(char) -> bool| {
+                text.chars().map(|c| if keep(c) { c } else { '-' }).collect::<String>()
+            };
+            name.is_some_and(|name| {
+                name == text
+                    || name == dashed(|c| c.is_ascii_alphanumeric())
+                    || name == dashed(|c| c != '/' && c != '.')
+            })
+        }),
+        Scope::Path(wanted) => {
+            path.as_path().starts_with(wanted)
+                || below.is_some_and(|below| below.starts_with(wanted))
+        }
+    }
+}
+
+/// Compares the scope with the live files.
+pub fn plan<'a>(snapshot: &'a Snapshot, scope: &Scope, target: &Source) -> Result<Vec<Step<'a>>> {
+    let entries = snapshot.manifest().entries.iter();
+    let mut steps = Vec::new();
+    for entry in entries.filter(|entry| in_scope(&entry.path, scope)) {
+        steps.push(Step { entry, action: action(entry, target)? });
+    }
+    if !steps.iter().any(|step| step.entry.kind != Kind::Directory) {
+        let id = &snapshot.manifest().id;
+        return Err(Error::NoSuchSnapshot(format!("nothing of that is in snapshot {id}")));
+    }
+    Ok(steps)
+}
+
+fn action(entry: &Entry, target: &Source) -> Result<Action> {
+    let live = target.live(&entry.path);
+    let meta = match fs::symlink_metadata(&live) {
+        Ok(meta) => meta,
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(Action::Create);
+        }
+        Err(error) => return Err(error).during("look at", &live),
+    };
+    let same = match &entry.kind {
+        // A directory that is reached through a link is refused when something is to be
+        // written below it; Claude's own directory may be one.
+        Kind::Directory => live.is_dir(),
+        Kind::Link { target } => fs::read_link(&live).is_ok_and(|now| now == *target),
+        Kind::File(held) => meta.is_file() && is_live(target, &entry.path, held)?,
+    };
+    let newer = Time(meta.mtime(), meta.mtime_nsec()) > entry.mtime;
+    Ok(match (same, newer) {
+        (true, _) => Action::Same,
+        (false, true) => Action::Newer,
+        (false, false) => Action::Different,
+    })
+}
+
+/// Carries out a plan. `before` is a verified snapshot of the target, taken just now: with it
+/// (`--force`) what differs is replaced.
+pub fn apply(
+    snapshot: &Snapshot,
+    steps: &[Step<'_>],
+    target: &Source,
+    before: Option<&VerifiedSnapshot>,
+    unused: &Unused,
+) -> Result<Done> {
+    let same_dir = fs::canonicalize(&target.claude_dir);
+    if same_dir.is_ok_and(|dir| dir != unused.dir()) {
+        return Err(Error::Refused("the proof is about another directory".into()));
+    }
+    let mut done = Done::default();
+    let staging = Staging::new(target)?;
+    for step in steps {
+        let entry = step.entry;
+        let live = target.live(&entry.path);
+        match step.action {
+            Action::Same => continue,
+            Action::Newer | Action::Different if before.is_none() => {
+                done.kept += 1;
+                continue;
+            }
+            _ => refuse_links_above(target, &entry.path)?,
+        }
+        let Kind::File(held) = &entry.kind else {
+            let made = other(entry, &live, step.action)?;
+            if made {
+                done.created += 1
+            } else {
+                done.kept += 1
+            }
+            continue;
+        };
+        let fresh = staging.write(snapshot, entry, held, &live, &mut done)?;
+        if step.action == Action::Create {
+            if publish(&fresh, &live)? { done.created += 1 } else { done.kept += 1 }
+        } else if let Some(before) = before {
+            replace(&fresh, &live, entry, before.manifest(), &mut done)?;
+        }
+    }
+    staging.finish()?;
+    Ok(done)
+}
+
+/// Directories and links; what stands in their way stays.
+fn other(entry: &Entry, live: &Path, action: Action) -> Result<bool> {
+    if action != Action::Create {
+        return Ok(false);
+    }
+    if let Some(parent) = live.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(parent).during("make", parent)?;
+    }
+    let made = match &entry.kind {
+        Kind::Link { target } => std::os::unix::fs::symlink(target, live),
+        _ => DirBuilder::new().mode(entry.mode | 0o700).create(live),
+    };
+    match made {
+        // Staging made Claude's directory, or a file below was restored before.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+        made => made.during("make", live).map(|()| true),
+    }
+}
+
+/// A link among the directories above a target would lead the file out of the tree.
+fn refuse_links_above(target: &Source, path: &HeldPath) -> Result<()> {
+    let Some(below) = path.below_claude_dir() else { return Ok(()) };
+    let mut dir = target.claude_dir.clone();
+    for part in below.parent().into_iter().flat_map(Path::components) {
+        dir.push(part);
+        match fs::symlink_metadata(&dir) {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => {
+                let dir = super::shown(&dir);
+                return Err(Error::Refused(format!("{dir} is not a directory, or a link to one")));
+            }
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
+/// Gives a finished file its name, unless something has taken it meanwhile.
+fn publish(fresh: &Path, live: &Path) -> Result<bool> {
+    match fs::hard_link(fresh, live) {
+        Ok(()) => {
+            fs::remove_file(fresh).during("remove", fresh)?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        // A file system without hard links.
+        Err(_) if fs::symlink_metadata(live).is_err() => {
+            fs::rename(fresh, live).during("write", live).map(|()| true)
+        }
+        Err(error) => Err(error).during("write", live),
+    }
+}
+
+/// Replaces a live file that the snapshot `before` holds, or that is put aside.
+fn replace(
+    fresh: &Path,
+    live: &Path,
+    entry: &Entry,
+    before: &Manifest,
+    done: &mut Done,
+) -> Result<()> {
+    let now = fs::symlink_metadata(live).during("look at", live)?;
+    let saved = before.get(&entry.path);
+    let unchanged = saved.is_some_and(|saved| match &saved.kind {
+        Kind::File(held) => held.live == Stamp::of(&now) && !held.torn,
+        Kind::Link { target } => fs::read_link(live).is_ok_and(|link| link == *target),
+        Kind::Directory => false,
+    });
+    let left_out = before.left_out.iter().any(|one| one.path == entry.path && !one.failed);
+    if !(unchanged || left_out && now.is_file()) {
+        done.kept += 1;
+        return Ok(());
+    }
+    if !saved.is_some_and(holds_whole) {
+        // Its secrets are in no snapshot: it stays, beside its replacement.
+        let mut name = live.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".before-restore-{}", before.id));
+        let aside = live.with_file_name(name);
+        fs::hard_link(live, &aside).during("put aside", live)?;
+        done.set_aside.push(aside);
+    }
+    fs::rename(fresh, live).during("replace", live)?;
+    done.replaced += 1;
+    Ok(())
+}
+
+/// Where files are prepared: inside Claude's directory, so that a rename brings them in place.
+struct Staging {
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Staging {
+    fn new(target: &Source) -> Result<Self> {
+        let top = &target.claude_dir;
+        let dir = top.join(STAGING);
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).during("make", &dir)?;
+        let path = dir.join("lock");
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(false).mode(0o600);
+        let lock = options.open(&path).during("open", &path)?;
+        if lock.try_lock().is_err() {
+            return Err(Error::Busy { dir: top.clone() });
+        }
+        Ok(Self { dir, _lock: lock })
+    }
+
+    /// Writes a file next to where it belongs, checked against the manifest. One name is
+    /// enough: what a killed restore left is overwritten.
+    fn write(
+        &self,
+        snapshot: &Snapshot,
+        entry: &Entry,
+        held: &Held,
+        live: &Path,
+        done: &mut Done,
+    ) -> Result<PathBuf> {
+        let parent = live.parent().unwrap_or(Path::new("/"));
+        DirBuilder::new().recursive(true).mode(0o700).create(parent).during("make", parent)?;
+        let there = fs::metadata(parent).during("look at", parent)?.dev();
+        let here = fs::metadata(&self.dir).during("look at", &self.dir)?.dev();
+        let path = if there == here { self.dir.join("file") } else { parent.join(STAGING) };
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).during("remove", &path);
+            }
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        let file =
+            options.write(true).create_new(true).mode(0o600).open(&path).during("write", &path)?;
+        let written = self.fill(snapshot, entry, held, live, &file, done);
+        if written.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        written.map(|()| path)
+    }
+
+    fn fill(
+        &self,
+        snapshot: &Snapshot,
+        entry: &Entry,
+        held: &Held,
+        live: &Path,
+        file: &File,
+        done: &mut Done,
+    ) -> Result<()> {
+        let _ = self;
+        let read =
+            |out: &mut dyn Write| snapshot.read_back(entry, held, out, &()).during("restore", live);
+        if held.masked.is_empty() {
+            let mut sparse = Sparse { file, hole: 0 };
+            read(&mut sparse)?;
+            sparse.finish().during("write", live)?;
+        } else {
+            let mut bytes = Vec::new();
+            read(&mut bytes)?;
+            let parsed =
+                |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).map_err(io::Error::from);
+            let document = parsed(&bytes).during("read", live)?;
+            let now = fs::read(live).ok().and_then(|bytes| parsed(&bytes).ok());
+            let (merged, missing) = merge::merge(document, now.as_ref(), &held.masked);
+            let name = super::shown(entry.path.as_path());
+            done.missing_secrets.extend(missing.iter().map(|pointer| format!("{name}: {pointer}")));
+            let mut file = file;
+            serde_json::to_writer_pretty(&mut file, &merged)
+                .map_err(io::Error::from)
+                .during("write", live)?;
+        }
+        let permissions = Permissions::from_mode(entry.mode & 0o777);
+        file.set_permissions(permissions).during("write", live)?;
+        if let Some(time) = system_time(entry.mtime) {
+            file.set_modified(time).during("write", live)?;
+        }
+        file.sync_all().during("write", live)
+    }
+
+    fn finish(self) -> Result<()> {
+        fs::remove_dir_all(&self.dir).during("remove", &self.dir)
+    }
+}
+
+/// As long as the chunks that a snapshot is read back in.
+static ZEROS: [u8; 128 << 10] = [0; 128 << 10];
+
+/// Leaves holes where a file holds nothing but zeros: a sparse file stays one.
+struct Sparse<'a> {
+    file: &'a File,
+    hole: u64,
+}
+
+impl Sparse<'_> {
+    fn finish(mut self) -> io::Result<()> {
+        let end = self.file.seek(SeekFrom::Current(0))? + std::mem::take(&mut self.hole);
+        self.file.set_len(end)
+    }
+}
+
+impl Write for Sparse<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() >= 4096 && ZEROS.get(..bytes.len()) == Some(bytes) {
+            self.hole += bytes.len() as u64;
+            return Ok(bytes.len());
+        }
+        if self.hole > 0 {
+            let hole = i64::try_from(std::mem::take(&mut self.hole)).map_err(io::Error::other)?;
+            self.file.seek(SeekFrom::Current(hole))?;
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
