@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::claude::args::ClaudeArgs;
+use crate::fix::api_key::Key;
 
 /// Lets Claude itself retry API faults for hours.
 pub const WATCHDOG: &str = "CLAUDE_CODE_RETRY_WATCHDOG";
@@ -15,6 +16,8 @@ pub const MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
 pub const RESUME_TURN: &str = "CLAUDE_CODE_RESUME_INTERRUPTED_TURN";
 /// What that turn is continued with.
 pub const RESUME_MESSAGE: &str = "CLAUDE_CODE_RESUME_PROMPT";
+/// Outranks a subscription.
+pub const API_KEY: &str = "ANTHROPIC_API_KEY";
 /// Set inside a session: Claude then writes no transcript, so there is nothing to resume.
 pub const CHILD_SESSION: &str = "CLAUDE_CODE_CHILD_SESSION";
 
@@ -61,6 +64,8 @@ pub struct LaunchPlan {
     pub cwd: Option<PathBuf>,
     /// Flags of ours for this launch (a spend cap).
     pub extra: Vec<OsString>,
+    /// A key for this launch alone.
+    pub key: Option<Key>,
 }
 
 impl LaunchPlan {
@@ -77,6 +82,7 @@ impl LaunchPlan {
             watchdog: false,
             cwd: None,
             extra: Vec::new(),
+            key: None,
         }
     }
 
@@ -133,8 +139,11 @@ impl LaunchPlan {
             (RESUME_TURN, resumes.then(|| "1".into())),
             (RESUME_MESSAGE, resumes.then(|| (&self.message).into())),
         ];
-        if self.watchdog {
-            changes.push((WATCHDOG, Some("1".into())));
+        match &self.key {
+            // With a key Claude would retry even a wrong one for hours.
+            Some(key) => changes.push((API_KEY, Some(key.expose()))),
+            None if self.watchdog => changes.push((WATCHDOG, Some("1".into()))),
+            None => {}
         }
         changes
     }
@@ -189,6 +198,14 @@ mod tests {
         let again = first.resume("id", Continuation::InterruptedTurn);
         assert_eq!(again.environment()[0], (RESUME_TURN, Some("1".into())));
         assert_eq!(again.environment()[1], (RESUME_MESSAGE, Some("go on".into())));
+    }
+
+    #[test]
+    fn a_key_and_the_watchdog_are_never_used_together() {
+        let mut plan = plan(&["-p", "hi"]);
+        plan.watchdog = true;
+        assert_eq!(plan.environment()[2], (WATCHDOG, Some("1".into())));
+        assert!(!format!("{plan:?}").contains("sk-"));
     }
 
     #[test]

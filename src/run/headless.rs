@@ -93,7 +93,10 @@ pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
                 return Ok(run.end(code, Some(ended.exit)));
             }
         }
-        go_on(run, &failure);
+        let applied = run.apply(rung, &failure).await;
+        if !(applied && rung == Rung::NewSession) {
+            go_on(run, &failure);
+        }
     }
 }
 

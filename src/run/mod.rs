@@ -2,6 +2,7 @@
 //! from the user's arguments to the exit code. `headless` and `terminal` hold their loops.
 
 mod advice;
+mod fixes;
 mod headless;
 mod hook_socket;
 mod recognise;

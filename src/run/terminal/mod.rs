@@ -12,17 +12,21 @@ use tokio::time::Instant;
 
 use super::Run;
 use super::advice::what;
+use super::fixes::question;
 use super::waiting::WaitEnd;
 use crate::claude::version::{self, RESUMES_INTERRUPTED_TURN};
 use crate::error::exit;
-use crate::ladder::{Decision, Reason, Standing};
+use crate::ladder::{Decision, Reason, Rung, Standing};
 use crate::launch::terminal::{Tty, TtyEvent};
-use crate::notice::short;
+use crate::notice::{say, short};
 use crate::notify::Occasion;
 use crate::plan::Continuation;
 use crate::watch::{ExitReason, Failure, TurnState, Verdict, is_typable};
 
 use attempt::Ended;
+
+/// Someone who does not answer within this says no.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// Sees the run through.
 pub(in crate::run) async fn run(run: &mut Run) -> io::Result<i32> {
@@ -42,8 +46,10 @@ pub(in crate::run) async fn run(run: &mut Run) -> io::Result<i32> {
             Ended::Verdict(Verdict::Done(exit), _) => return Ok(finish(run, exit)),
             Ended::Verdict(Verdict::Failed(failure), exit) => {
                 match weigh(run, &mut tty, &failure, exit).await {
-                    Some(code) => return Ok(run.end(code, Some(exit))),
-                    None => failure,
+                    Err(code) => return Ok(run.end(code, Some(exit))),
+                    // It has a session and a plan of its own.
+                    Ok(Rung::NewSession) => continue,
+                    Ok(_) => failure,
                 }
             }
         };
@@ -55,8 +61,14 @@ fn finish(run: &mut Run, exit: ExitReason) -> i32 {
     run.end(exit.shell_code(), Some(exit))
 }
 
-/// Decides about an attempt that ended, and waits. The exit code, if the run ends.
-async fn weigh(run: &mut Run, tty: &mut Tty, failure: &Failure, exit: ExitReason) -> Option<i32> {
+/// Decides about an attempt that ended, waits, and applies the rung. The exit code, if the run
+/// ends instead.
+async fn weigh(
+    run: &mut Run,
+    tty: &mut Tty,
+    failure: &Failure,
+    exit: ExitReason,
+) -> Result<Rung, i32> {
     let (decision, health) = run.consider(failure, Standing::TerminalEnded).await;
     let (after, rung) = match decision {
         Decision::Act { rung, after } => (after, rung),
@@ -67,13 +79,27 @@ async fn weigh(run: &mut Run, tty: &mut Tty, failure: &Failure, exit: ExitReason
             if let Some(session) = &run.session {
                 run.say(&format!("the conversation is kept: claude --resume {session}"));
             }
-            return Some(exit.shell_code());
+            return Err(exit.shell_code());
         }
     };
     let why = health.reasons.first().map(|why| format!(" · {why}")).unwrap_or_default();
     let next = format!("{} in {}", rung.name().replace('_', " "), short(after));
     run.say(&format!("{}{why} · {next} · Enter: now · Ctrl-C: stop", what(failure)));
-    pause(run, tty, failure, after).await
+    if let Some(code) = pause(run, tty, failure, after).await {
+        return Err(code);
+    }
+    match question(rung) {
+        Some(question) if !confirmed(tty, question).await => run.history.fix_failed(rung),
+        _ => drop(run.apply(rung, failure).await),
+    }
+    Ok(rung)
+}
+
+/// Asks whoever is at the keys. Anything but a yes is a no, and so is silence.
+async fn confirmed(tty: &mut Tty, question: &str) -> bool {
+    say(&format!("{question} [y/N]"));
+    let answer = tokio::time::timeout(ANSWER_WITHIN, tty.next()).await;
+    matches!(answer, Ok(TtyEvent::Input(bytes)) if bytes.first().is_some_and(|b| b"yY".contains(b)))
 }
 
 /// Waits between two attempts. The exit code, if the user or a signal ends the run.
