@@ -25,6 +25,10 @@ pub struct Cli {
 pub enum Command {
     /// Start claude with options of ours before `--`
     Run(RunArgs),
+    /// Watch a recovery around a scripted stand-in for claude
+    Demo(crate::commands::demo::DemoArgs),
+    /// Start the real claude if it is on PATH, else the demonstration
+    Try(crate::commands::demo::TryArgs),
     /// Say what stands between this machine and a working Claude
     Check(crate::commands::check::Args),
     /// Take, check and restore snapshots of Claude's history and settings

@@ -6,6 +6,7 @@ pub mod claude;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod demo;
 pub mod error;
 pub mod fix;
 pub mod journal;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use claude_safe::claude::{hooks, status_line};
 use claude_safe::cli::{self, Invocation};
+use claude_safe::demo::stand_in;
 use claude_safe::error::{Usage, exit};
 use claude_safe::{commands, run};
 
@@ -20,6 +21,11 @@ fn main() -> ExitCode {
             status_line::print(Path::new(target));
             return ExitCode::SUCCESS;
         }
+    }
+    if let [word, rest @ ..] = args.as_slice()
+        && word == stand_in::WORD
+    {
+        return stand_in::play(rest).map_or(ExitCode::FAILURE, ExitCode::from);
     }
     match cli::parse(args) {
         Ok(Invocation::Run(args)) => run::run(&args),

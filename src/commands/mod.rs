@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod check;
+pub mod demo;
 
 use std::process::ExitCode;
 
@@ -12,6 +13,8 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Backup(args) => backup::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Try(args) => demo::try_it(args),
         Command::Run(_) => unreachable!("`cli::parse` takes `run` apart"),
     }
 }
