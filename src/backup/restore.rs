@@ -177,9 +177,9 @@ pub fn apply(
         let Kind::File(held) = &entry.kind else {
             let made = other(entry, &live, step.action)?;
             if made {
-                done.created += 1
+                done.created += 1;
             } else {
-                done.kept += 1
+                done.kept += 1;
             }
             continue;
         };
