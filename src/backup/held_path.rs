@@ -26,12 +26,12 @@ impl HeldPath {
     /// A path below Claude's directory.
     #[must_use]
     pub fn in_claude_dir(rest: &Path) -> Option<Self> {
-        Self::new(Path::new(".claude").join(rest))
+        Self::new(&Path::new(".claude").join(rest))
     }
 
     /// Checks a path from outside; `None` when it could lead anywhere else.
     #[must_use]
-    pub fn new(path: PathBuf) -> Option<Self> {
+    pub fn new(path: &Path) -> Option<Self> {
         let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
         let first = path.components().next()?.as_os_str();
         let inside = first == ".claude" || path.as_os_str() == ".claude.json";
@@ -139,7 +139,7 @@ impl<'de> Deserialize<'de> for HeldPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let path = raw::deserialize(deserializer)?;
         let text = shown(&path);
-        Self::new(path)
+        Self::new(&path)
             .ok_or_else(|| serde::de::Error::custom(format!("`{text}` leads out of the snapshot")))
     }
 }
@@ -151,10 +151,10 @@ mod tests {
     #[test]
     fn a_path_never_leads_out_of_the_tree() {
         for bad in ["", "/etc/passwd", ".claude/../x", "..", "x", ".claude.json/x", "./x/.claude"] {
-            assert_eq!(HeldPath::new(PathBuf::from(bad)), None, "{bad}");
+            assert_eq!(HeldPath::new(Path::new(bad)), None, "{bad}");
             assert!(serde_json::from_value::<HeldPath>(bad.into()).is_err(), "{bad}");
         }
-        assert!(HeldPath::new(".claude/projects/x".into()).is_some());
+        assert!(HeldPath::new(Path::new(".claude/projects/x")).is_some());
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn stored_names_of_different_files_never_meet() {
         let stored = |path: &str, compressed| {
-            HeldPath::new(format!(".claude/{path}").into()).unwrap().stored(compressed)
+            HeldPath::new(Path::new(&format!(".claude/{path}"))).unwrap().stored(compressed)
         };
         assert_eq!(stored("a/b", true), Path::new(".claude/a/b.zst"));
         assert_eq!(stored("a.zst/b", true), Path::new(".claude/a.zst.d/b.zst"));

@@ -1,7 +1,7 @@
 //! Retention: by number, age and size together. Never removes the last snapshot that is good,
 //! and removes nothing when none of those to be kept is.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -61,7 +61,7 @@ pub fn beyond(
 ) -> Result<Vec<String>> {
     let ids = store.ids()?;
     let (mut kept, mut doomed) = (Vec::new(), Vec::new());
-    let (mut seen, mut size) = (HashSet::new(), 0);
+    let (mut seen, mut size) = (BTreeSet::new(), 0);
     for id in ids.iter().rev() {
         size += disk_size(&store.dir().join(id), &mut seen);
         let snapshot = Snapshot::open(store, id).ok();
@@ -91,7 +91,7 @@ pub fn beyond(
 }
 
 /// What a directory takes on the disk, counting each file once over all of `seen` (bytes).
-pub fn disk_size(dir: &Path, seen: &mut HashSet<(u64, u64)>) -> u64 {
+pub fn disk_size(dir: &Path, seen: &mut BTreeSet<(u64, u64)>) -> u64 {
     let mut total = 0;
     let mut open = vec![dir.to_owned()];
     while let Some(dir) = open.pop() {

@@ -177,15 +177,19 @@ pub fn apply(
         let Kind::File(held) = &entry.kind else {
             let made = other(entry, &live, step.action)?;
             if made {
-                done.created += 1
+                done.created += 1;
             } else {
-                done.kept += 1
+                done.kept += 1;
             }
             continue;
         };
         let fresh = staging.write(snapshot, entry, held, &live, &mut done)?;
         if step.action == Action::Create {
-            if publish(&fresh, &live)? { done.created += 1 } else { done.kept += 1 }
+            if publish(&fresh, &live)? {
+                done.created += 1;
+            } else {
+                done.kept += 1;
+            }
         } else if let Some(before) = before {
             replace(&fresh, &live, entry, before.manifest(), &mut done)?;
         }
@@ -387,7 +391,7 @@ struct Sparse<'a> {
 
 impl Sparse<'_> {
     fn finish(mut self) -> io::Result<()> {
-        let end = self.file.seek(SeekFrom::Current(0))? + std::mem::take(&mut self.hole);
+        let end = self.file.stream_position()? + std::mem::take(&mut self.hole);
         self.file.set_len(end)
     }
 }

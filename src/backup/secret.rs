@@ -36,8 +36,6 @@ pub fn treatment(parent: Option<&str>, key: &str) -> Treatment {
 /// Whether a key's name announces a secret: `primaryApiKey`, `refresh_token`, `MY_SECRET` …
 #[must_use]
 pub fn is_secret_name(key: &str) -> bool {
-    let name: String =
-        key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     const WHOLE: &[&str] = &[
         "authorization",
         "claudeaioauth",
@@ -66,6 +64,8 @@ pub fn is_secret_name(key: &str) -> bool {
         "signingkey",
         "token",
     ];
+    let name: String =
+        key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     WHOLE.contains(&name.as_str()) || ENDS.iter().any(|end| name.ends_with(end))
 }
 

@@ -111,7 +111,7 @@ fn is_claude(process: &Process) -> bool {
 fn uses(process: &Process, dir: &Path, asked: &Path) -> Option<bool> {
     let Some(environment) = &process.environment else {
         // Another user's claude has a home of its own, unless this directory is open to it.
-        let closed = fs::metadata(dir).is_ok_and(|meta| meta.mode() & 0o077 == 0);
+        let closed = fs::metadata(dir).is_ok_and(|meta| meta.mode().trailing_zeros() >= 6);
         let foreign = process.uid != 0 && process.uid != nix::unistd::geteuid().as_raw();
         return (closed && foreign).then_some(false);
     };

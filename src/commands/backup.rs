@@ -2,7 +2,7 @@
 //! In: arguments, the configuration. Out: text or JSON on standard output, notes on standard
 //! error. Exit 0 done, 1 damaged, refused or something was kept back, 2 bad usage.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -268,7 +268,7 @@ fn remarks(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
 
 fn list(store: &Store, out: &mut Output) -> anyhow::Result<ExitCode> {
     let _lock = store.lock_shared()?;
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     let mut rows = Vec::new();
     for id in store.ids()? {
         let adds = prune::disk_size(&store.dir().join(&id), &mut seen);

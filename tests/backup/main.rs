@@ -1,5 +1,8 @@
 //! Backups, restores and the fixes that move files, with the real binary on throw-away homes.
 
+// Helpers beside the tests fail them by unwrapping, too.
+#![allow(clippy::unwrap_used)]
+
 mod kills;
 mod restores;
 mod shapes;
@@ -13,36 +16,36 @@ use std::process::{Command, Output};
 use claude_safe::backup::{Source, Store};
 
 /// A home with a `.claude`, and a backup directory beside it.
-pub struct Home {
+pub(crate) struct Home {
     dir: tempfile::TempDir,
 }
 
 impl Home {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let home = Self { dir: tempfile::tempdir().unwrap() };
         fs::create_dir_all(home.claude()).unwrap();
         fs::write(home.path().join(".claude.json"), "{\"numStartups\": 1}").unwrap();
         home
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn claude(&self) -> PathBuf {
+    pub(crate) fn claude(&self) -> PathBuf {
         self.path().join(".claude")
     }
 
-    pub fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         Source::below(self.path())
     }
 
-    pub fn store(&self) -> Store {
+    pub(crate) fn store(&self) -> Store {
         Store::new(self.path().join("state/backups"))
     }
 
     /// Writes a file below `.claude`.
-    pub fn write(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.claude().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
@@ -50,14 +53,14 @@ impl Home {
     }
 
     /// `claude-safe backup ARGS` in this home and nothing else of the environment.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_claude-safe"));
         command.arg("backup").args(args);
         self.dress(&mut command);
         command
     }
 
-    pub fn dress(&self, command: &mut Command) {
+    pub(crate) fn dress(&self, command: &mut Command) {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
@@ -67,20 +70,20 @@ impl Home {
     }
 
     /// Runs it to its end; standard output.
-    pub fn backup(&self, args: &[&str]) -> String {
+    pub(crate) fn backup(&self, args: &[&str]) -> String {
         let output = self.command(args).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{args:?}: {}", text(&output));
         String::from_utf8(output.stdout).unwrap()
     }
 }
 
-pub fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     let both = [&output.stdout[..], &output.stderr[..]].concat();
     String::from_utf8_lossy(&both).into_owned()
 }
 
 /// JSON lines of about this length (bytes).
-pub fn transcript(seed: u64, bytes: usize) -> Vec<u8> {
+pub(crate) fn transcript(seed: u64, bytes: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut text = Vec::new();
     while text.len() < bytes {
