@@ -1,0 +1,8 @@
+//! claude-safe at a terminal around the real Claude Code, as a person meets it: healthy turns
+//! that look as without us, outages that pass, and everything we must keep our hands off.
+
+mod crash;
+mod healthy;
+mod kit;
+mod outage;
+mod untouched;
