@@ -78,7 +78,8 @@ impl Setting {
     fn climb(&self) -> Vec<String> {
         let journal = fs::read_to_string(self.sandbox.state_dir().join("journal.jsonl"));
         let journal = journal.expect("there is a journal");
-        let entries = journal.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let entries =
+            journal.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         let mut steps: Vec<String> = entries
             .filter_map(|entry| match entry["event"].as_str()? {
                 "decided" => entry["rung"].as_str().map(str::to_owned),

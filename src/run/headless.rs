@@ -29,6 +29,8 @@ use crate::watch::{ExitReason, Failure, FailureKind, TurnState, Verdict};
 const INTERRUPT_GRACE: Duration = Duration::from_millis(300);
 /// Credentials count as emptied only if they still are after this long.
 const EMPTIED_FOR: Duration = Duration::from_secs(10);
+/// Why a run that has waited long enough ends.
+const PAST_HORIZON: &str = "it has not passed within `retry.horizon_headless`";
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How one attempt went.
@@ -82,17 +84,22 @@ pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
             let why = "nothing proves that no tool ran, so the prompt is not sent again";
             return gives_up(run, &mut output, &failure, ended.exit, why, false);
         }
-        output.discard();
         let why = health.reasons.first().map(|why| format!(" · {why}")).unwrap_or_default();
         let next = format!("try {} in {} · Ctrl-C stops", run.attempts + 1, short(after));
         run.say(&format!("{}{why} · {next}", what(&failure)));
         tokio::select! {
-            taken = pause(run, failure.kind, after) => ticket = Some(taken),
+            taken = pause(run, failure.kind, after) => match taken {
+                Some(taken) => ticket = Some(taken),
+                None => {
+                    return gives_up(run, &mut output, &failure, ended.exit, PAST_HORIZON, true);
+                }
+            },
             signal = signals.next() => {
                 let code = 128 + signal as i32;
                 return Ok(run.end(code, Some(ended.exit)));
             }
         }
+        output.discard();
         let applied = run.apply(rung, &failure).await;
         if !(applied && rung == Rung::NewSession) {
             go_on(run, &failure);
@@ -100,15 +107,15 @@ pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
     }
 }
 
-/// Waits, then takes a place among all runs that restart.
-async fn pause(run: &mut Run, kind: FailureKind, after: Duration) -> Ticket {
+/// Waits, then takes a place among all runs that restart. `None`: the horizon has come first.
+async fn pause(run: &mut Run, kind: FailureKind, after: Duration) -> Option<Ticket> {
     let began = Instant::now();
-    let by = match run.wait(kind, after).await {
-        WaitEnd::Timer => "timer",
-        WaitEnd::Probe => "probe",
-    };
-    run.waited(by, began);
-    run.service.breaker.admit().await
+    let end = run.wait(kind, after).await;
+    run.waited(end.name(), began);
+    match end {
+        WaitEnd::Timer | WaitEnd::Probe => Some(run.service.breaker.admit().await),
+        WaitEnd::Horizon => None,
+    }
 }
 
 /// Runs one child to its end.

@@ -108,14 +108,17 @@ impl Run {
         credentials::read(&self.claude_dir)
     }
 
-    fn policy(&self, standing: Standing) -> Policy {
-        let horizon = match self.mode {
+    fn horizon(&self) -> Duration {
+        self.config.duration(match self.mode {
             Mode::Terminal => "retry.horizon_terminal",
             Mode::Headless => "retry.horizon_headless",
-        };
+        })
+    }
+
+    fn policy(&self, standing: Standing) -> Policy {
         Policy {
             curve: self.curve(),
-            horizon: self.config.duration(horizon),
+            horizon: self.horizon(),
             tries: u32::try_from(self.config.integer("rungs.tries")).unwrap_or(u32::MAX),
             allowed: RUNGS.into_iter().filter(|rung| self.config.allows(*rung)).collect(),
             standing,

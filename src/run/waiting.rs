@@ -13,6 +13,17 @@ use crate::journal::Event;
 use crate::service::{Reading, until_up};
 use crate::watch::FailureKind;
 
+impl WaitEnd {
+    /// Its name in the journal.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Timer => "timer",
+            Self::Probe => "probe",
+            Self::Horizon => "horizon",
+        }
+    }
+}
+
 /// What ended a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WaitEnd {
@@ -20,6 +31,8 @@ pub(super) enum WaitEnd {
     Timer,
     /// The service is back.
     Probe,
+    /// The run has waited for as long as it may, and the service is still down.
+    Horizon,
 }
 
 impl Run {
@@ -31,6 +44,7 @@ impl Run {
     ) -> impl Future<Output = WaitEnd> + use<> {
         let service = Rc::clone(&self.service);
         let least = self.config.duration("retry.first_wait").mul_f64(2.0 / 3.0);
+        let horizon = self.horizon_ends();
         async move {
             let began = Instant::now();
             let endpoints = service.facing(kind);
@@ -53,9 +67,18 @@ impl Run {
                         }
                         due = Instant::now() + service.breaker.next_try_anyway().await;
                     }
+                    () = sleep_until(horizon), if horizon > began + after => {
+                        return WaitEnd::Horizon;
+                    }
                 }
             }
         }
+    }
+
+    /// When this streak of failures has lasted for as long as the run waits in all.
+    fn horizon_ends(&self) -> Instant {
+        let since = self.history.failing_since().unwrap_or_else(|| self.elapsed());
+        self.started + since + self.horizon()
     }
 
     /// Writes down what ended a wait that began then.

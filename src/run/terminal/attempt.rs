@@ -280,12 +280,11 @@ impl Attempt<'_, '_> {
         match (std::mem::replace(&mut self.stage, Stage::Watching), done) {
             (Stage::Weighing(failure, _), Done::Health(health)) => self.decide(failure, &health),
             (Stage::Waiting { failure, rung, began, .. }, Done::Wait(end)) => {
-                let by = match end {
-                    WaitEnd::Timer => "timer",
-                    WaitEnd::Probe => "probe",
-                };
-                self.run.waited(by, began);
-                self.act(failure, rung);
+                self.run.waited(end.name(), began);
+                match end {
+                    WaitEnd::Timer | WaitEnd::Probe => self.act(failure, rung),
+                    WaitEnd::Horizon => self.stand_aside("the horizon has come"),
+                }
             }
             (stage, _) => self.stage = stage,
         }

@@ -109,10 +109,7 @@ async fn pause(run: &mut Run, tty: &mut Tty, failure: &Failure, after: Duration)
     tokio::pin!(wait);
     let by = loop {
         tokio::select! {
-            end = &mut wait => break match end {
-                WaitEnd::Timer => "timer",
-                WaitEnd::Probe => "probe",
-            },
+            end = &mut wait => break end.name(),
             event = tty.next() => match event {
                 TtyEvent::Input(bytes) if bytes.contains(&b'\n') => break "enter",
                 TtyEvent::Signal(Signal::SIGINT) => {
@@ -125,6 +122,10 @@ async fn pause(run: &mut Run, tty: &mut Tty, failure: &Failure, after: Duration)
         }
     };
     run.waited(by, began);
+    if by == WaitEnd::Horizon.name() {
+        run.say("it has not passed within `retry.horizon_terminal`");
+        return Some(i32::from(exit::TRY_LATER));
+    }
     let ticket = run.service.breaker.admit().await;
     run.service.breaker.succeeded(ticket).await;
     None
