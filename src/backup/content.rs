@@ -138,7 +138,7 @@ fn check_json(file: &File) -> io::Result<()> {
 }
 
 fn is_json_error(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<serde_json::Error>())
+    error.get_ref().and_then(|inner| inner.downcast_ref::<serde_json::Error>()).is_some()
 }
 
 /// Where the last line that is complete at this size ends (bytes).

@@ -33,7 +33,7 @@ const ANSWER: &str = "Your conversation does: this answer came in the turn that 
 
 /// Plays claude with these arguments; the exit code.
 pub fn play(args: &[OsString]) -> io::Result<u8> {
-    let mut actor = Actor::new(&ClaudeArgs::parse(args), args)?;
+    let mut actor = Actor::new(&ClaudeArgs::parse(args), args);
     if actor.headless { actor.print() } else { actor.show() }
 }
 
@@ -51,10 +51,10 @@ struct Actor {
 }
 
 impl Actor {
-    fn new(args: &ClaudeArgs, words: &[OsString]) -> io::Result<Self> {
+    fn new(args: &ClaudeArgs, words: &[OsString]) -> Self {
         let settings = args.value("--settings").and_then(|path| std::fs::read(path).ok());
         let session = args.value("--resume").or_else(|| args.value("--session-id"));
-        Ok(Self {
+        Self {
             headless: args.print() || !io::stdout().is_terminal(),
             settings: settings
                 .and_then(|bytes| serde_json::from_slice(&bytes).ok())
@@ -72,7 +72,7 @@ impl Actor {
             draft: String::new(),
             failed: false,
             status_line: String::new(),
-        })
+        }
     }
 
     /// Without a terminal: the fault and exit 1, or the answer.
@@ -205,7 +205,8 @@ impl Actor {
     fn run_status_line(&mut self) {
         let Some(command) = self.settings["statusLine"]["command"].as_str() else { return };
         let payload = json!({"session_id": self.session, "transcript_path": self.transcript()});
-        self.status_line = shell(command, &payload).unwrap_or_default().trim_end().to_owned();
+        let printed = shell(command, &payload).unwrap_or_default();
+        printed.trim_end().clone_into(&mut self.status_line);
     }
 
     fn draw(&self) -> io::Result<()> {

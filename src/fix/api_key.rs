@@ -55,11 +55,9 @@ pub fn take(config: &Config, state_dir: &Path) -> Result<Key, NoKey> {
     let key = read(config)?;
     let limit = config.integer("api_key.runs_per_day");
     let today = ZonedDateTime::now().date().to_string();
-    let counted = count(&state_dir.join("api-key-runs"), &today, limit);
-    match counted.map_err(|error| NoKey::Unreadable("the count".into(), error.to_string()))? {
-        true => Ok(key),
-        false => Err(NoKey::UsedUp(limit)),
-    }
+    let counted = count(&state_dir.join("api-key-runs"), &today, limit)
+        .map_err(|error| NoKey::Unreadable("the count".into(), error.to_string()))?;
+    if counted { Ok(key) } else { Err(NoKey::UsedUp(limit)) }
 }
 
 fn read(config: &Config) -> Result<Key, NoKey> {

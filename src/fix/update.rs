@@ -61,11 +61,11 @@ pub struct Updated {
 pub async fn update(claude: &Path, state_dir: &Path, run: &str) -> Result<Updated, NotUpdated> {
     may_update(state_dir, run)?;
     let lock =
-        locks::try_lock(state_dir, LockName::Update).map_err(|error| failed("lock", error))?;
+        locks::try_lock(state_dir, LockName::Update).map_err(|error| failed("lock", &error))?;
     let _lock = lock.ok_or(NotUpdated::Busy)?;
     let before = version::of(claude, state_dir);
     let stamp = state_dir.join(STAMP);
-    crate::paths::write_private(&stamp, b"").map_err(|error| failed("note the update", error))?;
+    crate::paths::write_private(&stamp, b"").map_err(|error| failed("note the update", &error))?;
     let own = attempt(claude, &["update"]).await;
     if let Err(error) = own {
         match npm_global(claude) {
@@ -152,7 +152,7 @@ fn npm_global(claude: &Path) -> Option<PathBuf> {
         .flatten()
 }
 
-fn failed(what: &str, error: std::io::Error) -> NotUpdated {
+fn failed(what: &str, error: &std::io::Error) -> NotUpdated {
     NotUpdated::Failed { command: what.to_owned(), reason: error.to_string() }
 }
 
