@@ -187,7 +187,8 @@ while :; do
   fi
   key=$(dd bs=1 count=1 2> /dev/null)
   case $key in
-    $'\x1a') printf '\033[?2004l\033[?25hnow suspended\r\n'; stty "$save"; kill -TSTP 0 ;;
+    $'\x1a') printf '\033[?2004l\033[?25hnow suspended\r\n'; stty "$save"; kill -TSTP 0
+      while [ -n "$painted" ]; do sleep 0.05; done ;;
     q) printf '\033[?2004l\033[?25hleft\r\n'; stty "$save"; exit 5 ;;
   esac
 done"#;
