@@ -18,6 +18,10 @@ pub const RESUME_MESSAGE: &str = "CLAUDE_CODE_RESUME_PROMPT";
 /// Set inside a session: Claude then writes no transcript, so there is nothing to resume.
 pub const CHILD_SESSION: &str = "CLAUDE_CODE_CHILD_SESSION";
 
+/// Names the launch that a claude-safe below it came from, so that a `claude` which leads back
+/// to us is seen.
+pub const MARK: &str = "CLAUDE_SAFE_LAUNCH";
+
 /// Which conversation is launched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionPlan {
@@ -61,6 +65,8 @@ pub struct LaunchPlan {
     pub cwd: Option<PathBuf>,
     /// Flags of ours for this launch (a spend cap).
     pub extra: Vec<OsString>,
+    /// The value of [`MARK`].
+    pub mark: Option<OsString>,
 }
 
 impl LaunchPlan {
@@ -77,6 +83,7 @@ impl LaunchPlan {
             watchdog: false,
             cwd: None,
             extra: Vec::new(),
+            mark: None,
         }
     }
 
@@ -133,6 +140,9 @@ impl LaunchPlan {
             (RESUME_TURN, resumes.then(|| "1".into())),
             (RESUME_MESSAGE, resumes.then(|| (&self.message).into())),
         ];
+        if let Some(mark) = &self.mark {
+            changes.push((MARK, Some(mark.clone())));
+        }
         if self.watchdog {
             changes.push((WATCHDOG, Some("1".into())));
         }

@@ -38,17 +38,12 @@ fn a_connection_that_breaks_is_tried_again() {
 
 #[test]
 fn an_answer_cut_short_is_carried_on_and_its_half_is_not_printed() {
-    let stage = Stage::new(SignIn::Valid);
-    stage.service.set_api(Script::first(1, Behaviour::CutAfter("Half an answ".into())));
-    stage.asks(&[]).is_the_answer();
-    assert_eq!(stage.prompts(), ["hi", MESSAGE]);
+    survives(Behaviour::CutAfter("Half an answ".into()));
 }
 
 #[test]
 fn claude_itself_waits_out_a_failing_api_and_we_say_so_once() {
-    let mut stage = Stage::new(SignIn::Valid);
-    // Its look at the transcript is short here.
-    stage.sandbox.env("CLAUDE_SAFE_WATCH_RETRYING_AFTER", "1s");
+    let stage = Stage::new(SignIn::Valid);
     stage.service.set_api(Script::down_for(Duration::from_secs(6), Behaviour::error(500)));
     let args = ["-p", "--output-format", "stream-json", "--verbose", "hi"];
     let ended = stage.ends(stage.safe(&args));
@@ -60,6 +55,30 @@ fn claude_itself_waits_out_a_failing_api_and_we_say_so_once() {
     assert_eq!(said[1], "claude-safe: recovered");
     assert_eq!(stage.journalled("attempt_started").len(), 1, "{ended:#?}");
     assert_eq!(stage.prompts(), ["hi"]);
+}
+
+#[test]
+fn in_text_the_transcript_shows_that_claude_itself_is_retrying() {
+    let stage = Stage::new(SignIn::Valid);
+    stage.service.set_api(Script::down_for(Duration::from_secs(12), Behaviour::error(529)));
+    let ended = stage.asks(&[]);
+    ended.is_the_answer();
+    let said: Vec<_> = ended.stderr.lines().collect();
+    assert_eq!(said.len(), 2, "{ended:#?}");
+    assert!(said[0].contains("(529) · Claude itself tries again"), "{ended:#?}");
+    assert_eq!(stage.journalled("attempt_started").len(), 1, "{ended:#?}");
+}
+
+#[test]
+fn a_run_in_which_nothing_moves_is_ended_and_carried_on() {
+    let mut stage = Stage::new(SignIn::Valid);
+    stage.sandbox.env("CLAUDE_SAFE_WATCH_HANG_AFTER", "6s");
+    stage.service.set_api(Script::Requests(vec![Behaviour::Hang, Behaviour::Ok]));
+    let ended = stage.asks(&[]);
+    ended.is_the_answer();
+    assert!(ended.stderr.contains("Claude hung"), "{ended:#?}");
+    assert_eq!(stage.prompts(), ["hi", MESSAGE]);
+    stage.sandbox.assert_no_leftovers(super::SOON);
 }
 
 #[test]

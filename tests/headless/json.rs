@@ -39,7 +39,8 @@ fn json_lines_hold_one_result_one_start_and_one_session() {
     let errors = documents.iter().filter(|line| line["error"].is_string()).count();
     let retries = documents.iter().filter(|line| line["subtype"] == "api_retry").count();
     assert_eq!(errors, retries, "only Claude's own retries name an error: {ended:#?}");
-    let ids: BTreeSet<_> = documents.iter().filter_map(|line| line["session_id"].as_str()).collect();
+    let ids: BTreeSet<_> =
+        documents.iter().filter_map(|line| line["session_id"].as_str()).collect();
     assert_eq!(ids.len(), 1, "{ended:#?}");
 }
 
@@ -55,7 +56,8 @@ fn json_lines_come_while_claude_works_not_at_its_end() {
     std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
     assert!(first.contains("session_id"), "{first}");
     let claude = i32::try_from(child.id()).unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(claude), nix::sys::signal::Signal::SIGTERM).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(claude), nix::sys::signal::Signal::SIGTERM)
+        .unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143));
 }
 

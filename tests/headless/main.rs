@@ -45,7 +45,7 @@ impl Stage {
 
     fn of_version(version: &'static str, sign_in: SignIn) -> Self {
         let mut stage = Self::with_defaults(version, sign_in);
-        stage.sandbox.env("CLAUDE_SAFE_RETRY_FIRST_WAIT", "300ms");
+        stage.sandbox.env("CLAUDE_SAFE_RETRY_FIRST_WAIT", "1s");
         stage.sandbox.env("CLAUDE_SAFE_RETRY_MAX_WAIT", "2s");
         stage
     }

@@ -71,7 +71,8 @@ fn a_forked_session_goes_on_in_the_fork() {
     let fork = lines(&ended.stdout)[0]["session_id"].as_str().unwrap().to_owned();
     assert_ne!(fork, ID);
     assert_eq!(names(&stage).len(), 2, "{ended:#?}");
-    let path = stage.sandbox.transcripts().into_iter().find(|path| path.ends_with(format!("{ID}.jsonl")));
+    let path =
+        stage.sandbox.transcripts().into_iter().find(|path| path.ends_with(format!("{ID}.jsonl")));
     let original = std::fs::read_to_string(path.unwrap()).unwrap();
     assert!(!original.contains(MESSAGE), "the original is left alone");
     let last = stage.service.turns().pop().unwrap();
@@ -112,7 +113,10 @@ fn hooks_of_the_users_settings_run_beside_ours() {
         let told = std::fs::read_to_string(seen).unwrap();
         assert_eq!(told.matches(r#""hook_event_name":"UserPromptSubmit""#).count(), 2, "{told}");
         assert_eq!(told.matches(r#""hook_event_name":"Stop""#).count(), 1, "{told}");
-        assert_eq!(std::fs::read_to_string(file).unwrap(), json!({"hooks": {"UserPromptSubmit": hook, "Stop": hook}}).to_string());
+        assert_eq!(
+            std::fs::read_to_string(file).unwrap(),
+            json!({"hooks": {"UserPromptSubmit": hook, "Stop": hook}}).to_string()
+        );
     }
 }
 
@@ -146,7 +150,10 @@ fn two_runs_in_one_home_each_keep_their_own_conversation() {
 fn a_conversation_that_someone_else_carried_on_is_left_to_them() {
     let mut stage = failing();
     // Long enough for the other to answer first.
-    stage.sandbox.env("CLAUDE_SAFE_RETRY_FIRST_WAIT", "6s").env("CLAUDE_SAFE_RETRY_MAX_WAIT", "20s");
+    stage
+        .sandbox
+        .env("CLAUDE_SAFE_RETRY_FIRST_WAIT", "6s")
+        .env("CLAUDE_SAFE_RETRY_MAX_WAIT", "20s");
     let ended = std::thread::scope(|scope| {
         let run = scope.spawn(|| stage.asks(&["--session-id", ID]));
         let decided = || stage.journalled("decided").pop();

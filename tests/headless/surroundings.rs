@@ -57,7 +57,10 @@ fn a_broken_configuration_is_told_once_and_the_rest_of_it_holds() {
     let ended = stage.asks(&[]);
     ended.is_the_answer();
     assert_eq!(ended.stderr.lines().count(), 1, "{ended:#?}");
-    assert!(ended.stderr.contains("max_wait") && ended.stderr.contains("config.toml"), "{ended:#?}");
+    assert!(
+        ended.stderr.contains("max_wait") && ended.stderr.contains("config.toml"),
+        "{ended:#?}"
+    );
     fs::write(&file, "[retry\n").unwrap();
     let ended = stage.asks(&[]);
     ended.is_the_answer();
@@ -127,7 +130,9 @@ fn started_by_claudes_own_tool_it_is_a_run_of_its_own() {
 fn what_is_written_is_for_its_owner_alone_and_holds_no_prompt_and_no_token() {
     let mut stage = Stage::new(SignIn::Expired);
     stage.sandbox.env("CLAUDE_SAFE_LOG_LEVEL", "trace");
-    stage.service.set_oauth(Script::down_for(std::time::Duration::from_secs(4), Behaviour::error(500)));
+    stage
+        .service
+        .set_oauth(Script::down_for(std::time::Duration::from_secs(4), Behaviour::error(500)));
     stage.ends(stage.safe(&["-p", "a prompt of my own"])).is_the_answer();
     let mut left = vec![stage.sandbox.state_dir()];
     let mut files = 0;
