@@ -21,6 +21,10 @@ pub const API_KEY: &str = "ANTHROPIC_API_KEY";
 /// Set inside a session: Claude then writes no transcript, so there is nothing to resume.
 pub const CHILD_SESSION: &str = "CLAUDE_CODE_CHILD_SESSION";
 
+/// Names the launch that a claude-safe below it came from, so that a `claude` which leads back
+/// to us is seen.
+pub const MARK: &str = "CLAUDE_SAFE_LAUNCH";
+
 /// Which conversation is launched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionPlan {
@@ -66,6 +70,8 @@ pub struct LaunchPlan {
     pub extra: Vec<OsString>,
     /// A key for this launch alone.
     pub key: Option<Key>,
+    /// The value of [`MARK`].
+    pub mark: Option<OsString>,
 }
 
 impl LaunchPlan {
@@ -83,6 +89,7 @@ impl LaunchPlan {
             cwd: None,
             extra: Vec::new(),
             key: None,
+            mark: None,
         }
     }
 
@@ -139,6 +146,9 @@ impl LaunchPlan {
             (RESUME_TURN, resumes.then(|| "1".into())),
             (RESUME_MESSAGE, resumes.then(|| (&self.message).into())),
         ];
+        if let Some(mark) = &self.mark {
+            changes.push((MARK, Some(mark.clone())));
+        }
         match &self.key {
             // With a key Claude would retry even a wrong one for hours.
             Some(key) => changes.push((API_KEY, Some(key.expose()))),

@@ -20,6 +20,9 @@ pub const PAYLOAD_CAP_BYTES: u64 = 4 << 20;
 pub const EVENTS: &[&str] =
     &["SessionStart", "UserPromptSubmit", "Stop", "StopFailure", "SessionEnd"];
 
+/// What is asked for without a terminal: a `SessionStart` hook would show in the JSON lines.
+pub const HEADLESS_EVENTS: &[&str] = &["UserPromptSubmit", "Stop", "StopFailure", "SessionEnd"];
+
 /// How long the sender tries to hand over its payload.
 const SEND_DEADLINE: Duration = Duration::from_millis(500);
 

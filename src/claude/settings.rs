@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::hooks::{EVENTS, HOOK_WORD};
+use super::hooks::HOOK_WORD;
 use super::status_line::STATUS_WORD;
 
 /// What our settings need to name.
@@ -16,6 +16,8 @@ pub struct Injection<'a> {
     pub program: &'a Path,
     /// The run's socket.
     pub socket: &'a Path,
+    /// The hook events to ask for.
+    pub events: &'a [&'a str],
     /// The run's directory for the status line, and its refresh interval (seconds); `None`
     /// without a terminal.
     pub status_line: Option<(&'a Path, u64)>,
@@ -42,10 +44,12 @@ pub fn merge(mut user: Map<String, Value>, add: Injection<'_>) -> Value {
     let command = guarded(add.program, HOOK_WORD, add.socket);
     let hooks = user.entry("hooks").or_insert_with(|| json!({}));
     if let Some(hooks) = hooks.as_object_mut() {
-        for event in EVENTS {
+        for event in add.events {
             let ours = json!({"hooks": [{"type": "command", "command": command, "timeout": 5}]});
             // Anything but a list is not what Claude expects: its own message about it is better.
-            if let Value::Array(groups) = hooks.entry(*event).or_insert_with(|| json!([])) {
+            if let Value::Array(groups) =
+                hooks.entry((*event).to_owned()).or_insert_with(|| json!([]))
+            {
                 groups.push(ours);
             }
         }
@@ -77,12 +81,14 @@ fn quote(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::hooks::EVENTS;
     use super::*;
 
     fn injection() -> Injection<'static> {
         Injection {
             program: Path::new("/opt/it's/claude-safe"),
             socket: Path::new("/run/s.sock"),
+            events: EVENTS,
             status_line: Some((Path::new("/state/run"), 3)),
         }
     }

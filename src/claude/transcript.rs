@@ -31,11 +31,28 @@ pub struct ErrorLine {
     pub at: Option<Timestamp>,
 }
 
+/// A request that failed and that Claude itself is going to repeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retrying {
+    /// The HTTP status, when there was an answer.
+    pub status: Option<u16>,
+    /// When it failed.
+    pub at: Option<Timestamp>,
+}
+
 /// What the end of a transcript tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tail {
     /// What the last turn did.
     pub turn: TurnState,
+    /// When the last turn's prompt was written: an earlier one is not the present run's.
+    pub prompted_at: Option<Timestamp>,
+    /// Whether the last turn came to its own end.
+    pub finished: bool,
+    /// The last line is a failed request that Claude repeats.
+    pub retrying: Option<Retrying>,
+    /// When the plan limit that the last turn met lifts.
+    pub resets: Option<Timestamp>,
     /// The failure it ended in, if it did.
     pub failure: Option<ErrorLine>,
     /// The file's size when it was read (bytes): more means that someone wrote since.
@@ -87,6 +104,10 @@ pub fn tail(path: &Path) -> io::Result<Tail> {
             let state = if complete { turn.state() } else { TurnState::Unknown };
             return Ok(Tail {
                 turn: state,
+                prompted_at: turn.prompted_at,
+                finished: turn.finished,
+                retrying: turn.retrying,
+                resets: turn.resets,
                 failure: turn.failure,
                 size,
                 last_uuid: turn.last_uuid,
@@ -103,6 +124,10 @@ struct Turn {
     answered: bool,
     tools_open: Vec<String>,
     tools_done: bool,
+    finished: bool,
+    prompted_at: Option<Timestamp>,
+    retrying: Option<Retrying>,
+    resets: Option<Timestamp>,
     failure: Option<ErrorLine>,
     last_uuid: Option<String>,
 }
@@ -128,9 +153,16 @@ impl Turn {
         if line["isSidechain"] == true || line.get("agentId").is_some() {
             return;
         }
-        match line["type"].as_str() {
-            Some("user") => self.user(line),
-            Some("assistant") => self.assistant(line),
+        match (line["type"].as_str(), line["subtype"].as_str()) {
+            (Some("user"), _) => self.user(line),
+            (Some("assistant"), _) => self.assistant(line),
+            (Some("system"), Some("api_error")) => {
+                self.note_reset(&line["error"]);
+                let status = line["error"]["status"].as_u64();
+                let status = status.and_then(|code| u16::try_from(code).ok());
+                self.retrying = Some(Retrying { status, at: at(line) });
+                return;
+            }
             _ => return,
         }
         self.last_uuid = line["uuid"].as_str().map(str::to_owned).or(self.last_uuid.take());
@@ -142,9 +174,16 @@ impl Turn {
             .filter_map(|block| block["tool_use_id"].as_str())
             .collect();
         self.failure = None;
+        self.retrying = None;
+        self.finished = false;
+        if line["isCompactSummary"] == true {
+            // The turn goes on; what it had done is in the summary.
+            self.answered = true;
+            return;
+        }
         if results.is_empty() {
             if line["isMeta"] != true {
-                *self = Self { prompted: true, ..Self::default() };
+                *self = Self { prompted: true, prompted_at: at(line), ..Self::default() };
             }
             return;
         }
@@ -154,19 +193,29 @@ impl Turn {
 
     fn assistant(&mut self, line: &Value) {
         let content = &line["message"]["content"];
+        self.retrying = None;
+        self.finished = false;
         if line["isApiErrorMessage"] == true {
+            self.note_reset(line);
             self.failure = Some(ErrorLine {
                 error: line["error"].as_str().map(str::to_owned),
                 status: line["apiErrorStatus"].as_u64().and_then(|code| u16::try_from(code).ok()),
                 text: blocks(content, "text").filter_map(|b| b["text"].as_str()).collect(),
-                at: line["timestamp"].as_str().and_then(|text| text.parse().ok()),
+                at: at(line),
             });
             return;
         }
         self.failure = None;
         self.answered = true;
+        self.finished = line["message"]["stop_reason"].as_str().is_some_and(|r| r != "tool_use");
         let opened = blocks(content, "tool_use").filter_map(|block| block["id"].as_str());
         self.tools_open.extend(opened.map(str::to_owned));
+    }
+
+    fn note_reset(&mut self, line: &Value) {
+        let second = line["rateLimits"]["resetsAt"].as_i64();
+        let at = second.and_then(|second| Timestamp::from_second(second).ok());
+        self.resets = at.or(self.resets.take());
     }
 
     fn state(&self) -> TurnState {
@@ -180,6 +229,10 @@ impl Turn {
             TurnState::NotPrompted
         }
     }
+}
+
+fn at(line: &Value) -> Option<Timestamp> {
+    line["timestamp"].as_str().and_then(|text| text.parse().ok())
 }
 
 fn blocks<'a>(content: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {

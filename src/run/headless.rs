@@ -8,37 +8,29 @@ use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::advice::{may_pass, what};
-use super::recognise::{Seen, recognise};
+use super::attempt::{Ended, LONG_WAIT, at, attempt};
+use super::recognise::{self, Seen, recognise};
+use super::rerun::{Turn, can_rerun, claim, go_on, take_turn};
 use super::signals::Signals;
 use super::waiting::WaitEnd;
-use super::{Run, next_hook, now_here};
+use super::{Run, now_here};
 use crate::claude::credentials::SignIn;
-use crate::claude::hooks::{HookEvent, HookName};
 use crate::claude::transcript::{self, Tail};
 use crate::error::exit;
-use crate::journal::Event;
-use crate::ladder::{Decision, Reason, Rung, Standing};
-use crate::launch::headless::{Happening, Output, Stdin, launch};
+use crate::ladder::{Decision, Reason, Rung, Standing, looks_local};
+use crate::launch::headless::{Output, Stdin};
 use crate::notice::short;
 use crate::notify::Occasion;
-use crate::plan::{CHILD_SESSION, Continuation, SessionPlan};
+use crate::plan::{CHILD_SESSION, SessionPlan};
 use crate::service::pace::Ticket;
-use crate::watch::{ExitReason, Failure, FailureKind, TurnState, Verdict};
+use crate::service::{Lock, Reading};
+use crate::watch::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
 
-/// A child that the terminal's Ctrl-C did not reach hears it from us after this long.
-const INTERRUPT_GRACE: Duration = Duration::from_millis(300);
 /// Credentials count as emptied only if they still are after this long.
 const EMPTIED_FOR: Duration = Duration::from_secs(10);
 /// Why a run that has waited long enough ends.
 const PAST_HORIZON: &str = "it has not passed within `retry.horizon_headless`";
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How one attempt went.
-struct Ended {
-    exit: ExitReason,
-    hook: Option<HookEvent>,
-    signal: Option<Signal>,
-}
 
 /// Sees the run through.
 pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
@@ -46,24 +38,36 @@ pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
     let mut stdin = Stdin::open(&run.dir);
     let mut output = Output::new(run.user.output_format());
     let mut ticket: Option<Ticket> = None;
+    let mut session_lock: Option<Lock> = None;
+    let mut touched = false;
+    if let Some(code) = refuse_job(run) {
+        return Ok(run.end(code, None));
+    }
     loop {
-        let ended = attempt(run, &mut signals, &mut stdin, &mut output).await?;
+        let turn = tokio::select! {
+            turn = our_turn(run) => turn,
+            signal = signals.next() => return Ok(run.end(128 + signal as i32, None)),
+        };
+        let ended = attempt(run, &mut signals, &mut stdin, &mut output, turn).await?;
         if ended.signal == Some(Signal::SIGINT) {
             return Ok(run.end(i32::from(exit::INTERRUPTED), Some(ended.exit)));
         }
-        let verdict = conclude(run, &ended, &mut output).await;
+        let (verdict, tail) = conclude(run, &ended, &mut output).await;
         let service_failed = matches!(&verdict, Verdict::Failed(failure) if may_pass(failure));
         match (ticket.take(), service_failed) {
             (Some(ticket), true) => run.service.breaker.failed(ticket).await,
             (Some(ticket), false) => run.service.breaker.succeeded(ticket).await,
             (None, _) => {}
         }
-        let failure = match verdict {
+        let mut failure = match verdict {
             Verdict::Failed(failure) if ended.signal.is_none() => failure,
-            Verdict::Failed(_) | Verdict::Done(_) => {
-                return stands(run, &mut output, ended.exit);
-            }
+            Verdict::Failed(_) | Verdict::Done(_) => return stands(run, &mut output, &ended),
         };
+        // What an earlier attempt did in this conversation is done.
+        if touched && matches!(failure.turn, TurnState::Untouched | TurnState::NotPrompted) {
+            failure.turn = TurnState::Partial;
+        }
+        touched |= failure.turn == TurnState::Partial;
         let (rung, after, health) = match run.consider(&failure, Standing::Headless).await {
             (Decision::Act { rung, after }, health) => (rung, after, health),
             (Decision::WaitForPerson(Reason(why)), _) => {
@@ -85,8 +89,11 @@ pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
             return gives_up(run, &mut output, &failure, ended.exit, why, false);
         }
         let why = health.reasons.first().map(|why| format!(" · {why}")).unwrap_or_default();
+        let local = matches!(failure.kind, FailureKind::Network { .. })
+            && looks_local(&run.history, run.elapsed());
+        let local = if local { " · looks local: is this machine online?" } else { "" };
         let next = format!("try {} in {} · Ctrl-C stops", run.attempts + 1, short(after));
-        run.say(&format!("{}{why} · {next}", what(&failure)));
+        run.say(&format!("{}{why}{local} · {next}", what(&failure)));
         tokio::select! {
             taken = pause(run, failure.kind, after) => match taken {
                 Some(taken) => ticket = Some(taken),
@@ -99,6 +106,10 @@ pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
                 return Ok(run.end(code, Some(ended.exit)));
             }
         }
+        session_lock = match claim(run, session_lock.take(), tail.as_ref()) {
+            Ok(lock) => lock,
+            Err(why) => return gives_up(run, &mut output, &failure, ended.exit, why, false),
+        };
         output.discard();
         let applied = run.apply(rung, &failure).await;
         if !(applied && rung == Rung::NewSession) {
@@ -107,10 +118,66 @@ pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
     }
 }
 
+/// A job whose earlier run was cut off in a tool is for a person to look at: its exit code.
+fn refuse_job(run: &Run) -> Option<i32> {
+    let (session, tail) = run.job.as_ref()?.unfinished(&run.claude_dir)?;
+    (tail.turn == TurnState::ToolOpen).then(|| {
+        run.say(&format!(
+            "a tool was running when this job was cut off, and its result is unknown: look with \
+             `claude --resume {session}`"
+        ));
+        i32::from(exit::TRY_LATER)
+    })
+}
+
+/// Waits until we may launch as far as the token goes; with an expired one, and others before
+/// us that found the service down, until it is back.
+async fn our_turn(run: &Run) -> Turn {
+    loop {
+        let turn = take_turn(run).await;
+        let first = run.attempts == 0 && turn.waited && turn.lock.is_some();
+        if !first || !oauth_is_down(run).await {
+            return turn;
+        }
+        drop(turn);
+        run.say("sign-in service down · waiting for it · Ctrl-C stops");
+        run.wait(FailureKind::AuthRefresh, run.curve().first).await;
+        run.service.breaker.admit().await;
+    }
+}
+
+/// Whether another run read it so just now.
+async fn oauth_is_down(run: &Run) -> bool {
+    const FRESH_MS: u64 = 20_000;
+    let breaker = &run.service.breaker;
+    for endpoint in run.service.facing(FailureKind::AuthRefresh) {
+        if let Some(shared) = breaker.shared(endpoint.host()).await {
+            let fresh = breaker.clock().now().saturating_sub(shared.at) < FRESH_MS;
+            return fresh && shared.reading == Reading::Down;
+        }
+    }
+    false
+}
+
 /// Waits, then takes a place among all runs that restart. `None`: the horizon has come first.
 async fn pause(run: &mut Run, kind: FailureKind, after: Duration) -> Option<Ticket> {
     let began = Instant::now();
-    let end = run.wait(kind, after).await;
+    // Told once for a streak: when the minute since its first failure is over.
+    let since = run.elapsed().saturating_sub(run.history.failing_since().unwrap_or_default());
+    let mut tell_at = LONG_WAIT.checked_sub(since).map(|left| began + left);
+    let end = {
+        let waiting = run.wait(kind, after);
+        tokio::pin!(waiting);
+        loop {
+            tokio::select! {
+                end = &mut waiting => break end,
+                () = at(tell_at) => {
+                    tell_at = None;
+                    let _ = run.notifier.notify(Occasion::Waiting, "waiting for the service");
+                }
+            }
+        }
+    };
     run.waited(end.name(), began);
     match end {
         WaitEnd::Timer | WaitEnd::Probe => Some(run.service.breaker.admit().await),
@@ -118,91 +185,8 @@ async fn pause(run: &mut Run, kind: FailureKind, after: Duration) -> Option<Tick
     }
 }
 
-/// Runs one child to its end.
-async fn attempt(
-    run: &mut Run,
-    signals: &mut Signals,
-    stdin: &mut Stdin,
-    output: &mut Output,
-) -> io::Result<Ended> {
-    let (mut child, pipe) = launch(&run.plan, stdin).map_err(|error| {
-        let program = run.plan.program.display();
-        io::Error::new(error.kind(), format!("failed to run {program}: {error}"))
-    })?;
-    run.attempts += 1;
-    let resumed = !run.plan.sends_prompt();
-    run.journal.record(Event::AttemptStarted { attempt: run.attempts, pid: child.pid(), resumed });
-    let feed = async {
-        if let (Stdin::Taped(tape), Some(pipe)) = (stdin, pipe) {
-            // A child that does not read to the end is no fault.
-            let _ = tape.feed(pipe).await;
-        }
-        std::future::pending::<()>().await;
-    };
-    tokio::pin!(feed);
-    let mut hook = None;
-    let mut signal = None;
-    let mut interrupt_at = None;
-    let mut stdout = io::stdout().lock();
-    let exit = loop {
-        tokio::select! {
-            biased;
-            happening = child.next() => match happening? {
-                Happening::Printed(bytes) => {
-                    if output.take(&bytes, &mut stdout).is_err() {
-                        // The reader has gone: plain claude would see its pipe closed.
-                        child.close_stdout();
-                    }
-                }
-                Happening::Ended(exit) => break exit,
-            },
-            heard = signals.next() => {
-                signal = Some(heard);
-                match heard {
-                    // The terminal's Ctrl-C reaches the child by itself.
-                    Signal::SIGINT => interrupt_at = Some(Instant::now() + INTERRUPT_GRACE),
-                    _ => child.signal(heard),
-                }
-            }
-            () = at(interrupt_at) => {
-                interrupt_at = None;
-                child.signal(Signal::SIGINT);
-            }
-            event = next_hook(run.hooks.as_ref()) => {
-                note_hook(run, event, &mut hook);
-            }
-            () = &mut feed => {}
-        }
-    };
-    // The failure hook is sent as Claude leaves; what has arrived by now is all there will be.
-    while let Ok(event) = timeout(Duration::from_millis(1), next_hook(run.hooks.as_ref())).await {
-        note_hook(run, event, &mut hook);
-    }
-    Ok(Ended { exit, hook, signal })
-}
-
-/// Until then; for ever without a time.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn note_hook(run: &mut Run, event: HookEvent, failed: &mut Option<HookEvent>) {
-    // A sub-agent's session and failure are not the run's.
-    if event.agent_id.is_some() {
-        return;
-    }
-    run.learn_session(&event.session_id);
-    run.plan.cwd.clone_from(&event.cwd);
-    if event.name == HookName::StopFailure {
-        *failed = Some(event);
-    }
-}
-
 /// What the end of an attempt means.
-async fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> Verdict {
+async fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> (Verdict, Option<Tail>) {
     let told = output.ended();
     if let Some(session) = &told.session {
         run.learn_session(session);
@@ -217,13 +201,24 @@ async fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> Verdict 
         hook: ended.hook.as_ref(),
         sign_in,
         session: run.session.clone(),
-        never_began: writes_transcripts(run),
+        since: run.began,
+        writes_transcripts: writes_transcripts(run),
+        shows_all: output.shows_all(),
     };
     let sign_in = run.sign_in();
+    if let Some(kind) = ended.cut {
+        let evidence = Evidence {
+            rule: kind.name().to_owned(),
+            source: Source::Transcript,
+            excerpt: "seen while Claude was running".to_owned(),
+        };
+        let failure = recognise::failure(&seen(sign_in), kind, None, evidence);
+        return (Verdict::Failed(failure), tail);
+    }
     let verdict = recognise(&seen(sign_in), &run.rules, &now_here());
     let dead = matches!(&verdict, Verdict::Failed(f) if f.kind == FailureKind::SignInNeeded);
     if !dead || sign_in != SignIn::Emptied {
-        return verdict;
+        return (verdict, tail);
     }
     // Two processes that refresh at once can leave the file empty for a moment.
     let began = Instant::now();
@@ -234,10 +229,10 @@ async fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> Verdict 
             if let Verdict::Failed(failure) = &mut verdict {
                 failure.kind = FailureKind::AuthRefresh;
             }
-            return verdict;
+            return (verdict, tail);
         }
     }
-    verdict
+    (verdict, tail)
 }
 
 fn tail(run: &Run) -> Option<Tail> {
@@ -246,13 +241,17 @@ fn tail(run: &Run) -> Option<Tail> {
 }
 
 /// The attempt's own end is the run's.
-fn stands(run: &mut Run, output: &mut Output, exit: ExitReason) -> io::Result<i32> {
-    if run.recovered() {
+fn stands(run: &mut Run, output: &mut Output, ended: &Ended) -> io::Result<i32> {
+    let code = ended.exit.shell_code();
+    if run.recovered() || (ended.retried && code == 0) {
         run.say("recovered");
         let _ = run.notifier.notify(Occasion::Recovered, "recovered");
     }
     release(output)?;
-    Ok(run.end(exit.shell_code(), Some(exit)))
+    if let Some(job) = run.job.as_mut().filter(|_| code == 0) {
+        job.forget();
+    }
+    Ok(run.end(code, Some(ended.exit)))
 }
 
 /// Nothing more may be done: Claude's own words and code, and one line of ours.
@@ -277,28 +276,6 @@ fn release(output: &mut Output) -> io::Result<()> {
         // Nobody reads it any more, as with plain claude.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
-    }
-}
-
-/// Whether another attempt cannot repeat a tool: the session can be resumed, or it is certain
-/// that no prompt reached it.
-fn can_rerun(run: &Run, failure: &Failure, rung: Rung) -> bool {
-    if run.user.prompt_is_uncertain() {
-        return false;
-    }
-    match failure.turn {
-        TurnState::NotPrompted => true,
-        TurnState::Untouched => run.session.is_some() || rung == Rung::NewSession,
-        TurnState::Partial => run.session.is_some() && rung != Rung::NewSession,
-        TurnState::ToolOpen | TurnState::Unknown => false,
-    }
-}
-
-/// Makes the next attempt's plan: the same conversation where there is one.
-fn go_on(run: &mut Run, failure: &Failure) {
-    let resumable = matches!(failure.turn, TurnState::Untouched | TurnState::Partial);
-    if let (true, Some(session)) = (resumable, run.session.clone()) {
-        run.plan = run.plan.resume(&session, Continuation::Message);
     }
 }
 

@@ -2,12 +2,17 @@
 //! from the user's arguments to the exit code. `headless` and `terminal` hold their loops.
 
 mod advice;
+mod attempt;
+mod clock;
 mod fixes;
 mod headless;
 mod hook_socket;
+mod jobs;
 mod recognise;
+mod rerun;
 mod setup;
 mod signals;
+mod stillness;
 mod terminal;
 mod waiting;
 
@@ -15,9 +20,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
-
-use jiff::{Timestamp, ZonedDateTime};
-use tokio::time::Instant;
 
 use crate::claude::args::ClaudeArgs;
 use crate::claude::credentials::{self, SignIn};
@@ -33,6 +35,7 @@ use crate::notify::Notifier;
 use crate::plan::LaunchPlan;
 use crate::service::{Breaker, Endpoint, Endpoints, Health, HttpLook, look_once, status_page};
 use crate::watch::{ExitReason, Failure, FailureKind};
+use jiff::{Timestamp, ZonedDateTime};
 
 use hook_socket::HookSocket;
 
@@ -63,7 +66,10 @@ struct Run {
     user: ClaudeArgs,
     mode: Mode,
     history: History,
-    started: Instant,
+    /// By the clock that counts the machine's sleep.
+    started: Duration,
+    /// The same moment on the calendar: what a transcript holds from before is not ours.
+    began: Timestamp,
     random: fastrand::Rng,
     state_dir: PathBuf,
     claude_dir: PathBuf,
@@ -76,6 +82,7 @@ struct Run {
     /// Claude's session, once it is known.
     session: Option<String>,
     attempts: u32,
+    job: Option<jobs::Job>,
 }
 
 /// How the service is looked at.
@@ -101,7 +108,7 @@ impl Service {
 
 impl Run {
     fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        clock::now().saturating_sub(self.started)
     }
 
     fn sign_in(&self) -> SignIn {
@@ -192,6 +199,9 @@ impl Run {
     fn learn_session(&mut self, id: &str) {
         if self.session.as_deref() != Some(id) {
             self.session = Some(id.to_owned());
+            if let Some(job) = &mut self.job {
+                job.remember(id);
+            }
             self.journal.record(Event::Session { id: id.to_owned() });
         }
     }

@@ -1,7 +1,7 @@
 //! What the end of an attempt without a terminal means. Pure: what was seen goes in, a verdict
 //! comes out. Most trusted first: exit status, result document, transcript, hook, last words.
 
-use jiff::ZonedDateTime;
+use jiff::{Timestamp, ZonedDateTime};
 use nix::libc::{SIGABRT, SIGBUS, SIGKILL, SIGSEGV};
 
 use crate::claude::credentials::SignIn;
@@ -22,8 +22,12 @@ pub(super) struct Seen<'a> {
     pub hook: Option<&'a HookEvent>,
     pub sign_in: SignIn,
     pub session: Option<String>,
-    /// No transcript although there would be one: Claude never began.
-    pub never_began: bool,
+    /// When the run began: a turn of an earlier time is not the one that failed.
+    pub since: Timestamp,
+    /// Claude writes what it does into a transcript here, so that none means none was done.
+    pub writes_transcripts: bool,
+    /// What it printed shows every answer and every tool.
+    pub shows_all: bool,
 }
 
 /// Says what it means.
@@ -76,18 +80,52 @@ pub(super) fn recognise(seen: &Seen<'_>, rules: &Rules, wall: &ZonedDateTime) ->
     let by_text = || observe(Place::Output, seen.text, &[], None);
     let found = by_result().or_else(by_transcript).or_else(by_hook).or_else(by_text);
     match found {
-        Some(found) => Verdict::Failed(failure(seen, found.kind, found.status, found.evidence)),
+        Some(found) => {
+            let kind = match found.kind {
+                // To the second, where the words know the minute.
+                FailureKind::UsageLimit { resets } => {
+                    FailureKind::UsageLimit { resets: exact_reset(seen).or(resets) }
+                }
+                other => other,
+            };
+            Verdict::Failed(failure(seen, kind, found.status, found.evidence))
+        }
         // What no rule knows is the user's to read.
         None => Verdict::Done(seen.exit),
     }
 }
 
-fn failure(seen: &Seen<'_>, kind: FailureKind, status: Option<u16>, evidence: Evidence) -> Failure {
-    let turn = match seen.tail {
-        Some(tail) => tail.turn,
-        None if seen.never_began => TurnState::NotPrompted,
-        // Only the stream shows every tool; text and a lone document do not.
-        None => TurnState::Unknown,
-    };
+fn exact_reset(seen: &Seen<'_>) -> Option<Timestamp> {
+    let streamed = seen.told.resets.and_then(|second| Timestamp::from_second(second).ok());
+    streamed.or(own_tail(seen)?.resets)
+}
+
+/// The transcript's end, if the turn it tells of belongs to this run.
+fn own_tail<'a>(seen: &Seen<'a>) -> Option<&'a Tail> {
+    seen.tail.filter(|tail| tail.prompted_at.is_some_and(|at| at >= seen.since))
+}
+
+/// What the turn had done, and nothing that is not proved (decision 8 of the design).
+fn turn(seen: &Seen<'_>) -> TurnState {
+    if let Some(tail) = own_tail(seen) {
+        return tail.turn;
+    }
+    let told = seen.told;
+    let silent = !told.answered && !told.used_tool;
+    let shown = seen.shows_all && told.result.is_some();
+    if silent && (shown || seen.writes_transcripts) {
+        return TurnState::NotPrompted;
+    }
+    TurnState::Unknown
+}
+
+/// A failure with what is known of the turn.
+pub(super) fn failure(
+    seen: &Seen<'_>,
+    kind: FailureKind,
+    status: Option<u16>,
+    evidence: Evidence,
+) -> Failure {
+    let turn = turn(seen);
     Failure { kind, status, evidence: vec![evidence], session: seen.session.clone(), turn }
 }

@@ -9,14 +9,13 @@ use std::process::{Command, ExitCode};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
-
 use super::hook_socket::HookSocket;
-use super::{Run, Service, headless, terminal};
+use super::jobs::{self, Job};
+use super::{Run, Service, clock, headless, terminal};
 use crate::claude::args::{ClaudeArgs, Intent};
 use crate::claude::rules::Rules;
 use crate::claude::settings::{self, Injection};
-use crate::claude::{credentials, locate, status_line};
+use crate::claude::{credentials, hooks, locate, status_line};
 use crate::cli::RunArgs;
 use crate::config::{self, Config, Origin};
 use crate::error::exit;
@@ -25,7 +24,7 @@ use crate::ladder::History;
 use crate::notice::say;
 use crate::notify::Notifier;
 use crate::paths;
-use crate::plan::{CHILD_SESSION, LaunchPlan, MAX_RETRIES, SessionPlan, WATCHDOG};
+use crate::plan::{CHILD_SESSION, LaunchPlan, MARK, MAX_RETRIES, SessionPlan, WATCHDOG};
 use crate::service::endpoint::{self, process_env};
 use crate::service::{Breaker, HttpLook, Network};
 
@@ -48,6 +47,10 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
         say(&usage);
         return ExitCode::from(exit::USAGE);
     }
+    if let Some(bad) = args.job.as_deref().filter(|name| !jobs::is_name(name)) {
+        say(&format!("--job `{bad}`: use letters, digits and . _ - @ +, not beginning with `.`"));
+        return ExitCode::from(exit::USAGE);
+    }
     let named = std::env::var_os("CLAUDE_SAFE_CLAUDE").filter(|path| !path.is_empty());
     let named = named.map(PathBuf::from).or_else(|| config.path("claude.path"));
     let claude = match locate::find(named.as_deref(), std::env::var_os("PATH").as_deref()) {
@@ -57,6 +60,13 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
             return ExitCode::from(exit::NOT_FOUND);
         }
     };
+    if leads_back() {
+        let path = claude.display();
+        say(&format!(
+            "failed to run {path}: it leads back to claude-safe\nhint: name the real one with CLAUDE_SAFE_CLAUDE=/path/to/claude"
+        ));
+        return ExitCode::from(exit::NOT_FOUND);
+    }
     let user = ClaudeArgs::parse(&args.claude_args);
     let mode = match way(&user) {
         Way::Plain => return replace_us(&claude, &args.claude_args),
@@ -132,9 +142,50 @@ fn way(user: &ClaudeArgs) -> Way {
     Way::Watched(Mode::Terminal)
 }
 
+/// So deep do people not nest runs in runs; a wrapper around us does within a second.
+const DEEPEST: u32 = 16;
+
+/// What a launch of ours tells a claude-safe below it: how deep it is, our process, and whether
+/// claude took our place or is our child.
+struct Mark {
+    depth: u32,
+    pid: u32,
+    replaced: bool,
+}
+
+impl Mark {
+    fn read() -> Option<Self> {
+        let text = std::env::var(MARK).ok()?;
+        let mut parts = text.split(':');
+        let depth = parts.next()?.parse().ok()?;
+        let pid = parts.next()?.parse().ok()?;
+        Some(Self { depth, pid, replaced: parts.next()? == "replaced" })
+    }
+
+    fn below(replaced: bool) -> OsString {
+        let depth = Self::read().map_or(0, |mark| mark.depth) + 1;
+        let way = if replaced { "replaced" } else { "child" };
+        format!("{depth}:{}:{way}", std::process::id()).into()
+    }
+}
+
+/// Whether a launch of ours came to us instead of claude: as the very process that was to be
+/// claude, or, through wrappers that wait, deeper and deeper. A run that Claude's own tool
+/// starts is neither.
+fn leads_back() -> bool {
+    Mark::read().is_some_and(|mark| {
+        let place = if mark.replaced {
+            std::process::id()
+        } else {
+            nix::unistd::getppid().as_raw().cast_unsigned()
+        };
+        mark.pid == place || mark.depth >= DEEPEST
+    })
+}
+
 /// Becomes plain claude: same process, arguments, environment.
 pub(super) fn replace_us(claude: &Path, args: &[OsString]) -> ExitCode {
-    let error = Command::new(claude).args(args).exec();
+    let error = Command::new(claude).args(args).env(MARK, Mark::below(true)).exec();
     say(&format!("failed to run {}: {error}", claude.display()));
     ExitCode::from(match error.kind() {
         io::ErrorKind::NotFound => exit::NOT_FOUND,
@@ -166,6 +217,7 @@ fn prepare(
     let claude_dir = paths::claude_config_dir();
     let message = config.get("retry.message").0.to_owned();
     let mut plan = LaunchPlan::new(claude, user.clone(), message);
+    plan.mark = Some(Mark::below(false));
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     plan.watchdog = config.switch("claude.retry_watchdog")
         && credentials::read(&claude_dir).is_oauth()
@@ -177,7 +229,13 @@ fn prepare(
     if let Some(hooks) = &hooks {
         let refresh = (mode == Mode::Terminal)
             .then(|| config.duration("status_line.refresh").as_secs().max(3));
-        plan.settings = write_settings(&user, &run_dir, hooks.path(), refresh);
+        let events = match mode {
+            Mode::Terminal => hooks::EVENTS,
+            // Every hook would show in the lines that the user asked for.
+            Mode::Headless if user.has("--include-hook-events") => &[],
+            Mode::Headless => hooks::HEADLESS_EVENTS,
+        };
+        plan.settings = write_settings(&user, &run_dir, hooks.path(), events, refresh);
     }
     let keeps_sessions = !user.has("--no-session-persistence") && !set(CHILD_SESSION);
     if mode == Mode::Headless && !user.chooses_session() && keeps_sessions {
@@ -200,7 +258,8 @@ fn prepare(
         journal,
         mode,
         history: History::default(),
-        started: Instant::now(),
+        started: clock::now(),
+        began: jiff::Timestamp::now(),
         random: fastrand::Rng::new(),
         state_dir,
         claude_dir,
@@ -209,10 +268,17 @@ fn prepare(
         service: Rc::new(service),
         session: None,
         attempts: 0,
+        job: None,
         plan,
         user,
     };
+    run.job = args.job.as_deref().map(|name| Job::open(&run.state_dir, name));
+    let left = run.job.as_ref().and_then(|job| job.unfinished(&run.claude_dir));
+    if let Some((session, _)) = left {
+        run.plan = run.plan.resume(&session, crate::plan::Continuation::Message);
+    }
     let named = match &run.plan.session {
+        SessionPlan::Resume(id) => Some(id.clone()),
         SessionPlan::WithId(id) => Some(id.clone()),
         _ => run.user.named_session(),
     };
@@ -236,6 +302,7 @@ fn write_settings(
     user: &ClaudeArgs,
     run_dir: &Path,
     socket: &Path,
+    events: &[&str],
     refresh_seconds: Option<u64>,
 ) -> Option<PathBuf> {
     let own = match user.value("--settings") {
@@ -253,7 +320,8 @@ fn write_settings(
         let socket_path = socket.as_os_str().as_encoded_bytes();
         paths::write_private(&run_dir.join(status_line::SOCKET_FILE), socket_path)?;
         let status_line = refresh_seconds.map(|seconds| (run_dir, seconds));
-        let merged = settings::merge(own, Injection { program: &program, socket, status_line });
+        let ours = Injection { program: &program, socket, events, status_line };
+        let merged = settings::merge(own, ours);
         paths::write_private(&file, &serde_json::to_vec(&merged)?)
     };
     write().inspect_err(|error| tracing::warn!(%error, "no settings of ours")).ok()?;

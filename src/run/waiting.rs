@@ -1,17 +1,21 @@
 //! A wait between two tries: until its time is up, or until a probe that read *down* in this
 //! wait reads *up*. While the probe says down no try is made, but one in ten minutes (it may be
-//! wrong). In: the run, the failure, the time. Out: what ended it, unless the caller drops it.
+//! wrong). In: how to look, the failure, the time. Out: what ended it, unless the caller drops
+//! it.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 
-use super::{Run, millis};
+use super::{Run, Service, clock, millis};
 use crate::journal::Event;
 use crate::service::{Reading, until_up};
 use crate::watch::FailureKind;
+
+/// After a sleep of the machine its network gets this long, or half as long again.
+const NETWORK_RETURNS: Duration = Duration::from_secs(10);
 
 impl WaitEnd {
     /// Its name in the journal.
@@ -42,41 +46,12 @@ impl Run {
         kind: FailureKind,
         after: Duration,
     ) -> impl Future<Output = WaitEnd> + use<> {
-        let service = Rc::clone(&self.service);
         let least = self.config.duration("retry.first_wait").mul_f64(2.0 / 3.0);
-        let horizon = self.horizon_ends();
-        async move {
-            let began = Instant::now();
-            let endpoints = service.facing(kind);
-            let reading = Cell::new(Reading::Unknown);
-            let back = until_up(&service.look, &service.breaker, &endpoints, |seen| {
-                reading.set(seen.reading);
-            });
-            tokio::pin!(back);
-            let mut due = began + after;
-            loop {
-                tokio::select! {
-                    _ = &mut back, if !endpoints.is_empty() => {
-                        // Even then not sooner than a first wait could be.
-                        sleep_until(due.min(began + least)).await;
-                        return WaitEnd::Probe;
-                    }
-                    () = sleep_until(due) => {
-                        if service.breaker.may_try(reading.get()).await {
-                            return WaitEnd::Timer;
-                        }
-                        due = Instant::now() + service.breaker.next_try_anyway().await;
-                    }
-                    () = sleep_until(horizon), if horizon > began + after => {
-                        return WaitEnd::Horizon;
-                    }
-                }
-            }
-        }
+        wait(Rc::clone(&self.service), kind, after, least, self.horizon_ends())
     }
 
     /// When this streak of failures has lasted for as long as the run waits in all.
-    fn horizon_ends(&self) -> Instant {
+    fn horizon_ends(&self) -> Duration {
         let since = self.history.failing_since().unwrap_or_else(|| self.elapsed());
         self.started + since + self.horizon()
     }
@@ -85,5 +60,42 @@ impl Run {
     pub(super) fn waited(&mut self, by: &str, began: Instant) {
         let waited_ms = millis(began.elapsed());
         self.journal.record(Event::WaitEnded { by: by.to_owned(), waited_ms });
+    }
+}
+
+/// `least`: no sooner than this even if the service is back; `horizon`: by the run's clock.
+async fn wait(
+    service: Rc<Service>,
+    kind: FailureKind,
+    after: Duration,
+    least: Duration,
+    horizon: Duration,
+) -> WaitEnd {
+    let began = clock::now();
+    let endpoints = service.facing(kind);
+    let reading = Cell::new(Reading::Unknown);
+    let back = until_up(&service.look, &service.breaker, &endpoints, |seen| {
+        reading.set(seen.reading);
+    });
+    tokio::pin!(back);
+    let mut due = began + after;
+    loop {
+        tokio::select! {
+            _ = &mut back, if !endpoints.is_empty() => {
+                sleep(due.min(began + least).saturating_sub(clock::now())).await;
+                return WaitEnd::Probe;
+            }
+            slept = clock::until(due) => {
+                if slept {
+                    let jitter = 1.0 + fastrand::f64() / 2.0;
+                    due = due.max(clock::now() + NETWORK_RETURNS.mul_f64(jitter));
+                } else if service.breaker.may_try(reading.get()).await {
+                    return WaitEnd::Timer;
+                } else {
+                    due = clock::now() + service.breaker.next_try_anyway().await;
+                }
+            }
+            _ = clock::until(horizon), if horizon > began + after => return WaitEnd::Horizon,
+        }
     }
 }

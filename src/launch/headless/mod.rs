@@ -21,6 +21,7 @@ use tokio::process::{Child, Command};
 pub use output::{Attempt, Output};
 pub use stdin::{Stdin, Tape};
 
+use crate::claude::args::OutputFormat;
 use crate::plan::LaunchPlan;
 use crate::watch::ExitReason;
 
@@ -54,7 +55,7 @@ pub fn launch(
 ) -> io::Result<(HeadlessChild, Option<tokio::process::ChildStdin>)> {
     let (ours, theirs) = stdout_pair()?;
     let mut command = Command::new(&plan.program);
-    command.args(plan.args()).stdout(Stdio::from(theirs)).stderr(Stdio::inherit());
+    command.args(plan.args()).stderr(stderr(plan, &theirs)?).stdout(Stdio::from(theirs));
     command.stdin(match stdin {
         _ if !plan.sends_prompt() => Stdio::null(),
         Stdin::Inherited => Stdio::inherit(),
@@ -77,6 +78,17 @@ pub fn launch(
     // SAFETY: the `File` owns its descriptor and is neither replaced nor closed while registered.
     let stdout = Some(unsafe { AsyncFd::register(File::from(ours)) }?);
     Ok((HeadlessChild { child, stdout, ended: None }, pipe))
+}
+
+/// Where both streams are one terminal and the output is held back, both take the same way, so
+/// that their order stays (claude shows the cursor on stderr as it leaves).
+fn stderr(plan: &LaunchPlan, stdout: &OwnedFd) -> io::Result<Stdio> {
+    let both = io::stdout().is_terminal() && io::stderr().is_terminal();
+    let live = plan.user.output_format() == OutputFormat::StreamJson || plan.user.has("--debug");
+    if both && !live {
+        return Ok(Stdio::from(stdout.try_clone()?));
+    }
+    Ok(Stdio::inherit())
 }
 
 fn existing(cwd: Option<&PathBuf>) -> Option<&PathBuf> {

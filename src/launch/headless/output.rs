@@ -32,6 +32,8 @@ pub struct Attempt {
     pub answered: bool,
     /// A tool was used.
     pub used_tool: bool,
+    /// When the plan limit that was met lifts (Unix seconds).
+    pub resets: Option<i64>,
     /// Claude itself is retrying: attempt, status.
     pub retrying: Option<(u64, Option<u64>)>,
 }
@@ -85,6 +87,9 @@ impl Output {
                 self.attempt.used_tool |=
                     blocks.into_iter().flatten().any(|block| block["type"] == "tool_use");
             }
+            (Some("rate_limit_event"), _) if value["rate_limit_info"]["status"] == "rejected" => {
+                self.attempt.resets = value["rate_limit_info"]["resetsAt"].as_i64();
+            }
             (Some("result"), _) => {
                 self.held.extend_from_slice(line);
                 self.attempt.result = Some(value);
@@ -93,6 +98,18 @@ impl Output {
             _ => {}
         }
         out.write_all(line)
+    }
+
+    /// Whether this attempt's lines show every answer and tool as they come.
+    #[must_use]
+    pub fn shows_all(&self) -> bool {
+        self.format == OutputFormat::StreamJson
+    }
+
+    /// The status of the request that Claude itself is repeating, if it said that it is.
+    #[must_use]
+    pub fn retrying(&self) -> Option<Option<u64>> {
+        self.attempt.retrying.map(|(_, status)| status)
     }
 
     /// The attempt has ended: what it told.

@@ -1,0 +1,77 @@
+//! Ctrl-C and SIGTERM end a run at once, while it waits and while Claude works.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use claude_safe_testkit::{Behaviour, RequestKind, SignIn, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{SOON, Stage};
+
+fn start(stage: &Stage) -> Child {
+    let mut command = stage.safe(&["-p", "hi"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+fn send(child: &Child, signal: Signal) -> Instant {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+    Instant::now()
+}
+
+fn waiting() -> (Stage, Child) {
+    let mut stage = Stage::new(SignIn::Valid);
+    stage.claude_gives_up_soon();
+    stage.sandbox.env("CLAUDE_SAFE_RETRY_FIRST_WAIT", "60s");
+    stage.service.set_api(Behaviour::error(500));
+    let child = start(&stage);
+    let decided = || stage.journalled("decided").pop();
+    assert!(wait_until(SOON, decided).is_some(), "{}", stage.service.summary());
+    (stage, child)
+}
+
+#[test]
+fn ctrl_c_ends_a_wait_within_a_second() {
+    let (stage, child) = waiting();
+    let sent = send(&child, Signal::SIGINT);
+    let output = child.wait_with_output().unwrap();
+    assert!(sent.elapsed() < Duration::from_secs(1), "{:?}", sent.elapsed());
+    assert_eq!(output.status.code(), Some(130));
+    assert!(output.stdout.is_empty(), "{output:?}");
+    stage.sandbox.assert_no_leftovers(SOON);
+}
+
+#[test]
+fn sigterm_ends_a_wait_within_a_second() {
+    let (stage, child) = waiting();
+    let sent = send(&child, Signal::SIGTERM);
+    let status = child.wait_with_output().unwrap().status;
+    assert!(sent.elapsed() < Duration::from_secs(1), "{:?}", sent.elapsed());
+    assert_eq!(status.code(), Some(143));
+    stage.sandbox.assert_no_leftovers(SOON);
+}
+
+#[test]
+fn both_end_claude_while_it_works() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let stage = Stage::new(SignIn::Valid);
+        stage.service.set_api(Behaviour::Hang);
+        let child = start(&stage);
+        stage.service.wait_for_count(SOON, RequestKind::Turn, 1);
+        send(&child, signal);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        stage.sandbox.assert_no_leftovers(SOON);
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_early_ends_the_run_quietly() {
+    let stage = Stage::new(SignIn::Valid);
+    let mut child = start(&stage);
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
