@@ -112,7 +112,11 @@ struct RestoreArgs {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let (config, problems) = crate::config::load(&crate::paths::config_file(), None, environment);
+    let (config, problems) = crate::config::load(
+        &crate::paths::config_file(),
+        crate::config::Profile::Base,
+        environment,
+    );
     for problem in problems {
         note(&problem.to_string());
     }
