@@ -2,6 +2,12 @@
 
 pub mod backup;
 pub mod check;
+pub mod completions;
+pub mod config;
+pub mod init;
+pub mod man;
+pub mod shim;
+pub mod uninstall;
 
 use std::process::ExitCode;
 
@@ -12,6 +18,12 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Backup(args) => backup::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Config(args) => config::run(args),
+        Command::Init(args) => init::run(&args),
+        Command::Man(args) => man::run(&args),
+        Command::Shim(args) => shim::run(args),
+        Command::Uninstall(args) => uninstall::run(&args),
         Command::Run(_) => unreachable!("`cli::parse` takes `run` apart"),
     }
 }
