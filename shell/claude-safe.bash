@@ -16,7 +16,7 @@ function __claude_safe_run {
         fi
         ;;
     esac
-    \builtin command claude "$@"
+    \command claude "$@"
 }
 
 function __claude_safe_init {

@@ -83,7 +83,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         ConfigCommand::Show { key, origin, json, profile } => {
             let profile = Profile::of(profile.as_deref(), false);
             let (config, problems) = config::load(&file, profile, environment());
-            problems.iter().for_each(|problem| say(&format!("{problem} (using the default)")));
+            for problem in &problems {
+                say(&format!("{problem} (using the default)"));
+            }
             show(&mut out, &config, &file, &Shown { key, origin, json })
         }
         ConfigCommand::Check => check(&mut out, &file),
@@ -153,10 +155,10 @@ fn show(
     for key in keys {
         let (text, origin) = config.get(key.name);
         write!(out, "{} = {}", key.name, reference::toml_value(key, text))?;
-        match shown.origin {
-            true => writeln!(out, "  # {}", origin_text(origin, file))?,
-            false => writeln!(out)?,
+        if shown.origin {
+            write!(out, "  # {}", origin_text(origin, file))?;
         }
+        writeln!(out)?;
     }
     Ok(ExitCode::SUCCESS)
 }

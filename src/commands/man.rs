@@ -8,6 +8,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 
+use crate::config::reference;
+use crate::error::exit;
+
 /// Options of `man`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -52,9 +55,59 @@ fn write_pages(command: &clap::Command, name: &str, dir: &Path) -> anyhow::Resul
 
 fn page(command: &clap::Command, name: &str) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone())
+    // Examples and tables are set as they stand, which the generator's own section does not do.
+    let examples = command.get_after_help().map(ToString::to_string);
+    let man = clap_mangen::Man::new(command.clone().after_help(None))
         .title(name.to_uppercase())
-        .source(concat!("claude-safe ", env!("CARGO_PKG_VERSION")))
-        .render(&mut page)?;
+        .source(concat!("claude-safe ", env!("CARGO_PKG_VERSION")));
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    if let Some(text) = examples {
+        let text = text.strip_prefix("Examples:\n").unwrap_or(&text);
+        as_it_stands(&mut page, "EXAMPLES", text)?;
+    }
+    if name == "claude-safe" {
+        let mut codes =
+            "Claude's own exit code passes through. Of claude-safe itself are:\n\n".to_owned();
+        for (code, meaning) in exit::TABLE {
+            codes.extend([&format!("{code:>5}"), "  ", meaning, "\n"]);
+        }
+        as_it_stands(&mut page, "EXIT STATUS", &codes)?;
+        let mut variables = String::new();
+        for (name, doc) in reference::VARIABLES {
+            variables.extend([name, "\n    ", doc, "\n"]);
+        }
+        as_it_stands(&mut page, "ENVIRONMENT", &variables)?;
+    }
     Ok(page)
+}
+
+/// A section whose lines are neither filled nor read as requests of the formatter.
+fn as_it_stands(page: &mut Vec<u8>, heading: &str, text: &str) -> io::Result<()> {
+    writeln!(page, ".SH {heading}\n.nf")?;
+    for line in text.trim_end().lines() {
+        let line = line.replace('\\', "\\e").replace('-', "\\-");
+        let guard = if line.starts_with(['.', '\'']) { "\\&" } else { "" };
+        writeln!(page, "{guard}{line}")?;
+    }
+    writeln!(page, ".fi")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_an_example_is_a_request_of_the_formatter() {
+        let mut page = Vec::new();
+        as_it_stands(&mut page, "X", ".so /etc/passwd\n'x\na \\n --b\n").expect("written");
+        let text = String::from_utf8(page).expect("text");
+        assert_eq!(text, ".SH X\n.nf\n\\&.so /etc/passwd\n\\&'x\na \\en \\-\\-b\n.fi\n");
+    }
 }

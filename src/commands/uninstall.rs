@@ -60,11 +60,9 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout().lock();
     let state = paths::state_dir();
-    if args.state || args.purge {
-        if let Some(pid) = running(&state) {
-            let message = format!("a run is going on (process {pid}): end it first");
-            return Err(Usage(message).into());
-        }
+    let removes_state = args.state || args.purge;
+    if removes_state && let Some(pid) = running(&state) {
+        return Err(Usage(format!("a run is going on (process {pid}): end it first")).into());
     }
     let shims = shim::installed();
     for shim in &shims {
@@ -77,7 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !lines.is_empty() {
         init::remove_lines(&mut out, &lines, args.yes)?;
     }
-    if args.state || args.purge {
+    if removes_state {
         remove_state(&mut out, &state, args)?;
     }
     what_stays(&mut out, &state)?;
@@ -96,9 +94,10 @@ fn remove_state(out: &mut impl Write, state: &Path, args: &Args) -> anyhow::Resu
         return Ok(());
     }
     writeln!(out, "in {}: {}", state.display(), names.join(", "))?;
-    let question = match names.iter().any(|name| PRECIOUS.contains(name)) {
-        true => "remove these, backups included? They cannot be brought back.",
-        false => "remove these?",
+    let question = if names.iter().any(|name| PRECIOUS.contains(name)) {
+        "remove these, backups included? They cannot be brought back."
+    } else {
+        "remove these?"
     };
     if !(args.yes || init::confirmed(question)) {
         return Ok(());
