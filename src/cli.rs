@@ -12,7 +12,12 @@ use clap::{CommandFactory as _, Parser, Subcommand};
     version,
     about,
     override_usage = "claude-safe [CLAUDE'S ARGUMENTS]\n       claude-safe <COMMAND> [OPTIONS]",
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    after_help = "Examples:
+  claude-safe                        start claude; every argument is claude's own
+  claude-safe -p 'Fix the tests'     without a terminal
+  claude-safe check                  what is wrong, if something is
+  eval \"$(claude-safe init bash)\"    from now on, `claude` is claude-safe"
 )]
 pub struct Cli {
     /// What to do; anything else is passed to claude.
@@ -33,10 +38,26 @@ pub enum Command {
     Check(crate::commands::check::Args),
     /// Take, check and restore snapshots of Claude's history and settings
     Backup(crate::commands::backup::Args),
+    /// Make `claude` mean claude-safe in a shell
+    Init(crate::commands::init::Args),
+    /// Make `claude` mean claude-safe for cron, scripts and editors
+    Shim(crate::commands::shim::Args),
+    /// Show, check or edit the configuration
+    Config(crate::commands::config::Args),
+    /// Print tab completions for a shell
+    Completions(crate::commands::completions::Args),
+    /// Print the manual page
+    Man(crate::commands::man::Args),
+    /// Take away shim, shell lines and, if asked, the state
+    Uninstall(crate::commands::uninstall::Args),
 }
 
 /// `run [OPTIONS] -- CLAUDE'S ARGUMENTS`.
 #[derive(Debug, Default, clap::Args)]
+#[command(after_help = "Examples:
+  claude-safe run -- --continue
+  claude-safe run --quiet -- -p 'Summarise the changes' > summary.txt
+  claude-safe run --job nightly --set retry.horizon_headless=24h -- -p \"$(cat task.md)\"")]
 pub struct RunArgs {
     /// Print nothing on stderr while waiting
     #[arg(long)]

@@ -14,6 +14,16 @@ pub mod exit {
     pub const NOT_FOUND: u8 = 127;
     /// Ctrl-C (128 + SIGINT).
     pub const INTERRUPTED: u8 = 130;
+
+    /// All of them with their meaning, as the manual page and the README list them.
+    pub const TABLE: &[(u8, &str)] = &[
+        (USAGE, "bad usage, or a mistake that `config check` found"),
+        (TRY_LATER, "the service was still down when the time was up: try again later"),
+        (OURS, "claude-safe itself failed"),
+        (CANNOT_RUN, "claude was found but cannot be run"),
+        (NOT_FOUND, "claude was not found"),
+        (INTERRUPTED, "interrupted (Ctrl-C); any death by signal is 128 + its number"),
+    ];
 }
 
 /// A mistake in what the user gave us: exit 2.

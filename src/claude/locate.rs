@@ -67,7 +67,8 @@ fn same_file(ours: &Path, meta: &std::fs::Metadata) -> bool {
     std::fs::metadata(ours).is_ok_and(|own| own.dev() == meta.dev() && own.ino() == meta.ino())
 }
 
-fn is_shim(file: &Path) -> bool {
+/// Whether a file is a script that carries our mark.
+pub(crate) fn is_shim(file: &Path) -> bool {
     let mut head = Vec::new();
     let read = std::fs::File::open(file).and_then(|file| file.take(512).read_to_end(&mut head));
     read.is_ok() && head.starts_with(b"#!") && String::from_utf8_lossy(&head).contains(SHIM_MARK)

@@ -329,9 +329,9 @@ struct Compiled {
 
 impl Rules {
     /// The built-in rules and the user's, which are tried first. A user's rule that is wrong is
-    /// left out and named, with its field and what would be right, in the second value.
+    /// left out; the second value has its place in `user`, and names its field and the cure.
     #[must_use]
-    pub fn new(user: &[toml::Table]) -> (Self, Vec<String>) {
+    pub fn new(user: &[toml::Table]) -> (Self, Vec<(usize, String)>) {
         let (mut rules, mut wrong) = (Vec::new(), Vec::new());
         for (index, table) in user.iter().enumerate() {
             let id = table.get("id").and_then(toml::Value::as_str);
@@ -343,7 +343,7 @@ impl Rules {
                 .map_err(|error| format!("{} (a rule has {FIELDS})", error.message().trim_end()));
             match written.and_then(Rule::check) {
                 Ok(rule) => rules.push(Rule { id: format!("user:{}", rule.id), ..rule }),
-                Err(message) => wrong.push(format!("{name}: {message}")),
+                Err(message) => wrong.push((index, format!("{name}: {message}"))),
             }
         }
         (Self { user: rules, compiled: OnceLock::new() }, wrong)

@@ -691,7 +691,7 @@ fn a_rule_outside_of_its_versions_is_only_a_hint() {
             .parse()
             .expect("toml");
     let (rules, wrong) = Rules::new(&[user]);
-    assert_eq!(wrong, [""; 0]);
+    assert_eq!(wrong, []);
     for (version, wanted) in
         [("2.1.299", Trust::Low), ("2.1.330", Trust::High), ("2.2.0", Trust::Low)]
     {
@@ -716,7 +716,7 @@ fn a_users_rule_is_tried_first_and_a_wrong_one_is_named_with_its_cure() {
         table("pattern = 'x'\nclass = 'api'"),
         table("id = 'h'\npatern = 'x'\nclass = 'api'"),
     ]);
-    for (message, (id, field)) in wrong.iter().zip([
+    for ((_, message), (id, field)) in wrong.iter().zip([
         ("rule `a`: ", "`pattern`"),
         ("rule `b`: ", "`class`: `apo` is none of none, api"),
         ("rule `c`: ", "`where`: `scren` is none of said"),
@@ -729,7 +729,7 @@ fn a_users_rule_is_tried_first_and_a_wrong_one_is_named_with_its_cure() {
     ]) {
         assert!(message.starts_with(id) && message.contains(field), "{message}");
     }
-    assert_eq!(wrong.len(), 9);
+    assert!(wrong.iter().map(|(index, _)| *index).eq(1..10));
     let now = now();
     let seen = look(Place::Result, "API Error: 403 our gateway naps", &now);
     let found = rules.classify(&seen).expect("the user's rule");

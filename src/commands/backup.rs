@@ -36,20 +36,32 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum BackupCommand {
     /// Take a snapshot of the history and settings
+    #[command(after_help = "Examples:
+  claude-safe backup create
+  claude-safe backup create --verify")]
     Create {
         /// Read everything back from the disk afterwards
         #[arg(long)]
         verify: bool,
     },
     /// List the snapshots
+    #[command(after_help = "Examples:
+  claude-safe backup list
+  claude-safe backup list --json")]
     List,
     /// Show what a snapshot holds
+    #[command(after_help = "Examples:
+  claude-safe backup show
+  claude-safe backup show 3")]
     Show {
         /// Its name or number
         #[arg(default_value = "latest")]
         snapshot: String,
     },
     /// Read a snapshot back from the disk and compare it with its manifest
+    #[command(after_help = "Examples:
+  claude-safe backup verify
+  claude-safe backup verify --all")]
     Verify {
         /// Its name or number
         #[arg(default_value = "latest")]
@@ -59,8 +71,15 @@ enum BackupCommand {
         all: bool,
     },
     /// Bring files back; nothing newer or different is overwritten without --force
+    #[command(after_help = "Examples:
+  claude-safe backup restore --dry-run
+  claude-safe backup restore --session 0b4f…
+  claude-safe backup restore 3 --to /tmp/look")]
     Restore(RestoreArgs),
     /// Show what changed since a snapshot, or between two
+    #[command(after_help = "Examples:
+  claude-safe backup diff
+  claude-safe backup diff 3 latest")]
     Diff {
         /// The earlier one
         #[arg(default_value = "latest")]
@@ -69,12 +88,18 @@ enum BackupCommand {
         new: Option<String>,
     },
     /// Remove snapshots beyond the configured number, age and size, never the last good one
+    #[command(after_help = "Examples:
+  claude-safe backup prune --dry-run
+  claude-safe backup prune")]
     Prune {
         /// Only show what would go
         #[arg(long)]
         dry_run: bool,
     },
     /// Write a snapshot as one ordinary .tar.zst
+    #[command(after_help = "Examples:
+  claude-safe backup export latest history.tar.zst
+  claude-safe backup export latest - | tar --zstd -t")]
     Export {
         /// Its name or number
         snapshot: String,
@@ -112,7 +137,11 @@ struct RestoreArgs {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let (config, problems) = crate::config::load(&crate::paths::config_file(), None, environment);
+    let (config, problems) = crate::config::load(
+        &crate::paths::config_file(),
+        crate::config::Profile::Base,
+        environment,
+    );
     for problem in problems {
         note(&problem.to_string());
     }

@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 
 use crate::claude::{credentials, locate};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Profile};
 use crate::service::{
     Breaker, Endpoints, HttpLook, Look, Network, PageSeen, Sighting, endpoint, look_once,
     status_page,
@@ -66,7 +66,7 @@ async fn gather() -> Report {
     let env = endpoint::process_env;
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let (config, problems) = config::load(&crate::paths::config_file(), None, variables);
+    let (config, problems) = config::load(&crate::paths::config_file(), Profile::Base, variables);
     let claude_dir = crate::paths::claude_config_dir();
     let endpoints = endpoint::in_use(&env);
     let network = Network::from_env(&env);

@@ -2,7 +2,13 @@
 
 pub mod backup;
 pub mod check;
+pub mod completions;
+pub mod config;
 pub mod demo;
+pub mod init;
+pub mod man;
+pub mod shim;
+pub mod uninstall;
 
 use std::process::ExitCode;
 
@@ -15,6 +21,12 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Try(args) => demo::try_it(args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Config(args) => config::run(args),
+        Command::Init(args) => init::run(&args),
+        Command::Man(args) => man::run(&args),
+        Command::Shim(args) => shim::run(args),
+        Command::Uninstall(args) => uninstall::run(&args),
         Command::Run(_) => unreachable!("`cli::parse` takes `run` apart"),
     }
 }

@@ -19,6 +19,8 @@ pub enum Kind {
     Bytes,
     /// Any text.
     Text,
+    /// One line that is typed to Claude: no key or command of Claude's may hide in it.
+    Message,
     /// A path; `~/` is the home.
     Path,
     /// One of these words.
@@ -92,7 +94,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "retry.message",
-        Kind::Text,
+        Kind::Message,
         DEFAULT_MESSAGE,
         "What is typed or sent to continue a failed turn.",
     ),
@@ -230,6 +232,12 @@ pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
+/// Whether there is a table of this name.
+#[must_use]
+pub fn has_table(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name.split_once('.').is_some_and(|(table, _)| table == name))
+}
+
 /// The known name nearest to a wrong one, if one is near enough to be meant.
 #[must_use]
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -239,6 +247,29 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .filter(|(likeness, _)| *likeness > 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
+}
+
+impl Kind {
+    /// What it takes, as a noun.
+    #[must_use]
+    pub fn allowed(self) -> String {
+        match self {
+            Self::Switch => "`on` or `off`".to_owned(),
+            Self::Duration => "a span of time".to_owned(),
+            Self::Integer(low, high) => format!("a whole number from {low} to {high}"),
+            Self::Bytes => "a size".to_owned(),
+            Self::Text => "a text".to_owned(),
+            Self::Message => "a line of text".to_owned(),
+            Self::Path => "a path".to_owned(),
+            Self::Choice(words) => format!("one of {}", quoted(words)),
+            Self::List([]) => "a list of texts".to_owned(),
+            Self::List(words) => format!("a list of {}", quoted(words)),
+        }
+    }
+}
+
+fn quoted(words: &[&str]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl Key {
@@ -256,6 +287,7 @@ impl Key {
             Kind::Integer(low, high) => integer(text, low, high).map(drop),
             Kind::Bytes => bytes(text).map(drop),
             Kind::Text | Kind::Path => Ok(()),
+            Kind::Message => message(text),
             Kind::Choice(words) => choice(text, words),
             Kind::List(words) => list(text)
                 .iter()
@@ -310,6 +342,18 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         .zip(digits.parse::<u64>().ok())
         .and_then(|(shift, number)| number.checked_mul(1 << shift))
         .ok_or_else(|| format!("`{text}` is not a size such as `500MiB` or `5GiB`"))
+}
+
+/// What may be typed to Claude: one line, and not one that it takes for a command or a choice.
+fn message(text: &str) -> Result<(), String> {
+    let first = text.chars().next();
+    if first.is_none_or(|first| first.is_ascii_digit() || "/!#@".contains(first)) {
+        return Err("is empty or begins with a digit or one of / ! # @".to_owned());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("holds a line break or another control character".to_owned());
+    }
+    Ok(())
 }
 
 /// Splits a list at its commas.

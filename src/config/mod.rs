@@ -2,12 +2,15 @@
 //! `run`, in rising order. In: text and variables. Out: a [`Config`] and what was wrong with
 //! the input. A broken file never stops a run: [`load`] returns defaults beside the errors.
 
+mod file;
 pub mod keys;
+pub mod reference;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use file::{Entry, File, RuleLines};
 use keys::KEYS;
 
 use crate::ladder::Rung;
@@ -56,13 +59,17 @@ pub struct Config {
     values: BTreeMap<&'static str, (String, Origin)>,
     /// The user's own `[[rules]]`.
     pub rules: UserRules,
+    /// Where each of them stands.
+    rule_lines: Vec<RuleLines>,
+    /// Where this was read from.
+    file: PathBuf,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let values =
             KEYS.iter().map(|key| (key.name, (key.default.to_owned(), Origin::Default))).collect();
-        Self { values, rules: Vec::new() }
+        Self { values, rules: Vec::new(), rule_lines: Vec::new(), file: PathBuf::new() }
     }
 }
 
@@ -138,20 +145,56 @@ impl Config {
     }
 }
 
-/// Reads the configuration: the file, then the named profile, then the environment.
-/// What is wrong is left at its lower layer and reported.
+/// Which profile of the file lies over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile<'a> {
+    /// None.
+    Base,
+    /// This one; that the file has none of this name is a problem.
+    Named(&'a str),
+    /// The one called `unattended`, if there is one: for a run without a terminal.
+    Unattended,
+}
+
+impl<'a> Profile<'a> {
+    /// The one that was asked for, else the one for the kind of run.
+    #[must_use]
+    pub fn of(named: Option<&'a str>, headless: bool) -> Self {
+        match named {
+            Some(name) => Self::Named(name),
+            None if headless => Self::Unattended,
+            None => Self::Base,
+        }
+    }
+}
+
+/// The profile of runs without a terminal.
+const UNATTENDED: &str = "unattended";
+
+/// Chooses a profile where no option does.
+pub const PROFILE_VARIABLE: &str = "CLAUDE_SAFE_PROFILE";
+
+/// Reads the configuration: the file, then a profile of it, then the environment.
+/// What is wrong is left at its lower layer and reported, in the order of the lines.
 #[must_use]
 pub fn load(
     file: &Path,
-    profile: Option<&str>,
+    profile: Profile<'_>,
     environment: impl Iterator<Item = (String, String)>,
 ) -> (Config, Vec<Problem>) {
-    let mut config = Config::default();
+    let environment: Vec<_> = environment.collect();
+    let variable = environment.iter().find(|(name, value)| {
+        name == PROFILE_VARIABLE && !value.is_empty() && !matches!(profile, Profile::Named(_))
+    });
+    let profile = variable.map_or(profile, |(_, name)| Profile::Named(name));
+    let mut config = Config { file: file.to_owned(), ..Config::default() };
     let mut problems = Vec::new();
     match std::fs::read_to_string(file) {
-        Ok(text) => read_file(&mut config, &mut problems, &text, file, profile),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => problems.push(problem(file, None, format!("failed to read: {error}"))),
+        Ok(text) => problems = config.lay(&text, profile),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            problems.extend(config.no_profile(profile, &[]));
+        }
+        Err(error) => problems.push(config.problem(None, format!("failed to read: {error}"))),
     }
     for (name, value) in environment {
         if let Some(key) = KEYS.iter().find(|key| key.variable() == name) {
@@ -162,116 +205,85 @@ pub fn load(
     (config, problems)
 }
 
-fn problem(file: &Path, line: Option<usize>, message: String) -> Problem {
-    Problem { place: file.display().to_string(), line, message }
+/// The profiles a file has; none where it cannot be read.
+#[must_use]
+pub fn profiles(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    File::read(&text).profiles.into_keys().collect()
 }
 
-fn read_file(
-    config: &mut Config,
-    problems: &mut Vec<Problem>,
-    text: &str,
-    file: &Path,
-    profile: Option<&str>,
-) {
-    let table: toml::Table = match text.parse() {
-        Ok(table) => table,
-        Err(error) => {
-            let line = error.span().map(|span| line_of(text, span.start));
-            problems.push(problem(file, line, error.message().to_owned()));
-            return;
+impl Config {
+    /// A mistake in the file this was read from.
+    fn problem(&self, line: Option<usize>, message: String) -> Problem {
+        Problem { place: self.file.display().to_string(), line, message }
+    }
+
+    /// What `Rules::new` found wrong with the rules of this configuration, with their lines.
+    #[must_use]
+    pub fn rule_problems(&self, wrong: &[(usize, String)]) -> Vec<Problem> {
+        let line = |index: usize, message: &str| Some(self.rule_lines.get(index)?.of(message));
+        wrong
+            .iter()
+            .map(|(index, message)| self.problem(line(*index, message), message.clone()))
+            .collect()
+    }
+
+    fn no_profile(&self, wanted: Profile<'_>, known: &[&str]) -> Option<Problem> {
+        let Profile::Named(wanted) = wanted else { return None };
+        let hint = match keys::nearest(wanted, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "the file has none".to_owned(),
+            None => format!("there are {}", known.join(", ")),
+        };
+        Some(self.problem(None, format!("there is no profile `{wanted}`; {hint}")))
+    }
+
+    /// Lays a file and a profile of it over what is there.
+    fn lay(&mut self, text: &str, profile: Profile<'_>) -> Vec<Problem> {
+        let read = File::read(text);
+        let broken = !read.problems.is_empty() && read.entries.is_empty();
+        let mut wrong = read.problems;
+        for rule in read.rules {
+            self.rules.push(rule.table);
+            self.rule_lines.push(rule.lines);
         }
-    };
-    let mut lines = KeyLines::of(text);
-    for (name, value) in &table {
-        match (name.as_str(), value) {
-            ("rules", toml::Value::Array(rules)) => {
-                config.rules = rules.iter().filter_map(|rule| rule.as_table().cloned()).collect();
+        for entry in &read.entries {
+            wrong.extend(self.enter(entry, Origin::File(entry.line)));
+        }
+        let name = match profile {
+            Profile::Base => "",
+            Profile::Named(name) => name,
+            Profile::Unattended => UNATTENDED,
+        };
+        let mut missing = None;
+        match read.profiles.get(name) {
+            Some(entries) => {
+                for entry in entries {
+                    let origin = Origin::Profile(name.to_owned(), entry.line);
+                    wrong.extend(self.enter(entry, origin));
+                }
             }
-            ("profile", toml::Value::Table(_)) => {}
-            _ => apply(config, problems, file, &mut lines, name, value, None),
-        }
-    }
-    let profiles = table.get("profile").and_then(toml::Value::as_table);
-    let Some(wanted) = profile else { return };
-    match profiles.and_then(|profiles| profiles.get(wanted)) {
-        Some(toml::Value::Table(chosen)) => {
-            for (name, value) in chosen {
-                apply(config, problems, file, &mut lines, name, value, Some(wanted));
-            }
-        }
-        _ => {
-            let known = profiles.map(|profiles| profiles.keys().cloned().collect::<Vec<_>>());
-            let known = known.filter(|known| !known.is_empty()).map_or_else(
-                || "the file has none".to_owned(),
-                |known| format!("there are {}", known.join(", ")),
-            );
-            problems.push(problem(file, None, format!("there is no profile `{wanted}`; {known}")));
-        }
-    }
-}
-
-fn apply(
-    config: &mut Config,
-    problems: &mut Vec<Problem>,
-    file: &Path,
-    lines: &mut KeyLines,
-    name: &str,
-    value: &toml::Value,
-    profile: Option<&str>,
-) {
-    if let toml::Value::Table(table) = value {
-        for (key, value) in table {
-            apply(config, problems, file, lines, &format!("{name}.{key}"), value, profile);
-        }
-        return;
-    }
-    let written = profile.map_or(name.to_owned(), |profile| format!("profile.{profile}.{name}"));
-    let line = lines.line(&written);
-    let origin = match profile {
-        Some(profile) => Origin::Profile(profile.to_owned(), line.unwrap_or(0)),
-        None => Origin::File(line.unwrap_or(0)),
-    };
-    if let Err(message) = config.set(name, &as_text(value), origin) {
-        problems.push(problem(file, line, message));
-    }
-}
-
-/// A TOML value as the text that [`keys::Key::check`] reads.
-fn as_text(value: &toml::Value) -> String {
-    match value {
-        toml::Value::String(text) => text.clone(),
-        toml::Value::Array(items) => items.iter().map(as_text).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
-    }
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text[..offset.min(text.len())].matches('\n').count() + 1
-}
-
-/// On which line each dotted key stands. The parser does not tell, so the text is looked
-/// through for `[table]` and `key =` lines; a line it cannot place is simply not named.
-struct KeyLines(BTreeMap<String, usize>);
-
-impl KeyLines {
-    fn of(text: &str) -> Self {
-        let mut table = String::new();
-        let mut lines = BTreeMap::new();
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if let Some(header) = line.strip_prefix('[') {
-                header.trim_matches(['[', ']']).trim().clone_into(&mut table);
-            } else if let Some((key, _)) = line.split_once('=') {
-                let key = key.trim().trim_matches('"');
-                let name = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
-                lines.entry(name).or_insert(index + 1);
+            None if broken => {}
+            None => {
+                let known: Vec<&str> = read.profiles.keys().map(String::as_str).collect();
+                missing = self.no_profile(profile, &known);
             }
         }
-        Self(lines)
+        wrong.sort();
+        let problems = wrong.into_iter().map(|(line, text)| self.problem(Some(line), text));
+        problems.chain(missing).collect()
     }
 
-    fn line(&mut self, name: &str) -> Option<usize> {
-        self.0.get(name).copied()
+    fn enter(&mut self, entry: &Entry, origin: Origin) -> Option<(usize, String)> {
+        let set = match &entry.value {
+            Ok(text) => self.set(&entry.name, text, origin),
+            Err(wrong) => match keys::find(&entry.name) {
+                Some(_) => Err(format!("`{}`: {wrong}", entry.name)),
+                // That there is no such key matters more than what its value is.
+                None => self.set(&entry.name, "", origin),
+            },
+        };
+        set.err().map(|message| (entry.line, message))
     }
 }
 
@@ -279,9 +291,9 @@ impl KeyLines {
 mod tests {
     use super::*;
 
-    fn from(text: &str, profile: Option<&str>) -> (Config, Vec<String>) {
-        let (mut config, mut problems) = (Config::default(), Vec::new());
-        read_file(&mut config, &mut problems, text, Path::new("config.toml"), profile);
+    fn from(text: &str, profile: Profile<'_>) -> (Config, Vec<String>) {
+        let mut config = Config { file: "config.toml".into(), ..Config::default() };
+        let problems = config.lay(text, profile);
         (config, problems.iter().map(ToString::to_string).collect())
     }
 
@@ -294,7 +306,8 @@ mod tests {
 
     #[test]
     fn a_mistake_names_file_line_key_and_cure_and_leaves_the_default() {
-        let (config, problems) = from("[retry]\nfirst_wiat = \"3s\"\nmax_wait = \"soon\"\n", None);
+        let (config, problems) =
+            from("[retry]\nfirst_wiat = \"3s\"\nmax_wait = \"soon\"\n", Profile::Base);
         assert_eq!(
             problems,
             [
@@ -308,19 +321,44 @@ mod tests {
     #[test]
     fn a_profile_lies_over_the_file_and_an_unknown_one_is_named() {
         let text = "[retry]\nmax_wait = \"10s\"\n[profile.night.retry]\nmax_wait = \"5m\"\n";
-        assert_eq!(from(text, None).0.duration("retry.max_wait"), Duration::from_secs(10));
-        let (config, problems) = from(text, Some("night"));
+        assert_eq!(from(text, Profile::Base).0.duration("retry.max_wait"), Duration::from_secs(10));
+        let (config, problems) = from(text, Profile::Named("night"));
         assert_eq!(config.get("retry.max_wait"), ("5m", &Origin::Profile("night".into(), 4)));
         assert!(problems.is_empty());
         assert_eq!(
-            from(text, Some("nigth")).1,
-            ["config.toml: there is no profile `nigth`; there are night"]
+            from(text, Profile::Named("nigth")).1,
+            ["config.toml: there is no profile `nigth`; did you mean `night`?"]
         );
     }
 
     #[test]
+    fn the_profile_called_unattended_is_for_runs_without_a_terminal() {
+        let text = "retry.max_wait = \"10s\"\n[profile.unattended]\nretry.max_wait = \"5m\"\n";
+        let waits = |profile| from(text, profile).0.duration("retry.max_wait").as_secs();
+        assert_eq!(waits(Profile::of(None, true)), 300);
+        assert_eq!(waits(Profile::of(None, false)), 10);
+        assert_eq!(from("", Profile::Unattended).1, [""; 0]);
+        assert_eq!(Profile::of(Some("night"), true), Profile::Named("night"));
+    }
+
+    #[test]
+    fn a_variable_chooses_a_profile_unless_an_option_does() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let file = dir.path().join("config.toml");
+        std::fs::write(&file, "[profile.a.rungs]\ntries = 7\n[profile.b.rungs]\ntries = 8\n")
+            .expect("written");
+        let tries = |profile, value: &str| {
+            let environment = [(PROFILE_VARIABLE.to_owned(), value.to_owned())].into_iter();
+            load(&file, profile, environment).0.integer("rungs.tries")
+        };
+        assert_eq!(tries(Profile::Unattended, "a"), 7);
+        assert_eq!(tries(Profile::Named("b"), "a"), 8);
+        assert_eq!(tries(Profile::Base, ""), 3);
+    }
+
+    #[test]
     fn a_file_that_is_not_toml_is_reported_with_its_line_and_defaults_stand() {
-        let (config, problems) = from("[retry]\nmax_wait = = 3\n", None);
+        let (config, problems) = from("[retry]\nmax_wait = = 3\n", Profile::Base);
         assert!(problems[0].starts_with("config.toml:2: "), "{problems:?}");
         assert_eq!(config.duration("retry.max_wait"), Duration::from_secs(60));
     }

@@ -17,7 +17,7 @@ use crate::claude::rules::Rules;
 use crate::claude::settings::{self, Injection};
 use crate::claude::{credentials, hooks, locate, status_line};
 use crate::cli::RunArgs;
-use crate::config::{self, Config, Origin};
+use crate::config::{self, Config, Origin, Profile, keys};
 use crate::error::exit;
 use crate::journal::{Event, Journal, Mode};
 use crate::ladder::History;
@@ -32,6 +32,9 @@ use crate::service::{Breaker, HttpLook, Network};
 /// use the settings in one.
 const KEEP_RUN_DIRS: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Says `off` for plain claude.
+const SWITCH: &str = "CLAUDE_SAFE";
+
 /// Where the arguments and the terminal lead.
 enum Way {
     /// Replace us by claude.
@@ -41,8 +44,11 @@ enum Way {
 }
 
 pub(super) fn start(args: &RunArgs) -> ExitCode {
-    let (mut config, mut problems) =
-        config::load(&paths::config_file(), args.profile.as_deref(), environment());
+    let user = ClaudeArgs::parse(&args.claude_args);
+    let way = way(&user);
+    let headless = matches!(way, Way::Watched(Mode::Headless));
+    let profile = Profile::of(args.profile.as_deref(), headless);
+    let (mut config, mut problems) = config::load(&paths::config_file(), profile, environment());
     if let Err(usage) = apply_options(&mut config, args) {
         say(&usage);
         return ExitCode::from(exit::USAGE);
@@ -67,18 +73,12 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
         ));
         return ExitCode::from(exit::NOT_FOUND);
     }
-    let user = ClaudeArgs::parse(&args.claude_args);
-    let mode = match way(&user) {
+    let mode = match way {
         Way::Plain => return replace_us(&claude, &args.claude_args),
         Way::Watched(mode) => mode,
     };
     let (rules, wrong) = Rules::new(&config.rules);
-    let file = paths::config_file().display().to_string();
-    problems.extend(wrong.into_iter().map(|message| config::Problem {
-        place: file.clone(),
-        line: None,
-        message,
-    }));
+    problems.extend(config.rule_problems(&wrong));
     for problem in &problems {
         say(&format!("{problem} (using the default)"));
     }
@@ -130,7 +130,8 @@ fn apply_options(config: &mut Config, args: &RunArgs) -> Result<(), String> {
 }
 
 fn way(user: &ClaudeArgs) -> Way {
-    if user.intent() != Intent::Conversation {
+    let off = std::env::var(SWITCH).is_ok_and(|value| keys::switch(&value) == Ok(false));
+    if off || user.intent() != Intent::Conversation {
         return Way::Plain;
     }
     if user.print() || !io::stdout().is_terminal() {

@@ -1,0 +1,153 @@
+//! `claude-safe uninstall`: takes away what claude-safe put outside its own package.
+//! In: which parts. Out: what was removed, what stays and where. Never removes a backup without
+//! `--purge`, the configuration, or anything of Claude's.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use super::{init, shim};
+use crate::error::Usage;
+use crate::journal::{self, Event};
+use crate::paths;
+
+/// What we write into the state directory, by name: it may be a directory that the user chose,
+/// so nothing else in it is ours to remove.
+const STATE: &[&str] = &[
+    "breaker",
+    "jobs",
+    "journal.1.jsonl",
+    "journal.jsonl",
+    "locks",
+    "log",
+    "runs",
+    "screens",
+    "shims",
+    "status-page.json",
+    "versions.json",
+];
+
+/// What may be someone's only copy.
+const PRECIOUS: &[&str] = &["backups", "credentials-aside"];
+
+/// Options of `uninstall`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  claude-safe uninstall                  the shim, and the lines in your shells' files
+  claude-safe uninstall --state          journal, logs and caches too
+  claude-safe uninstall --purge --yes    all of it, backups too, without a question
+
+Each step is shown and asked for first. The configuration stays, and so does everything
+of Claude Code, which works as before.")]
+pub struct Args {
+    /// Remove the state as well: journal, logs, caches; never backups
+    #[arg(long)]
+    state: bool,
+    /// Remove the state and the backups: they cannot be brought back
+    #[arg(long)]
+    purge: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Removes what was asked for.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    let state = paths::state_dir();
+    let removes_state = args.state || args.purge;
+    if removes_state && let Some(pid) = running(&state) {
+        return Err(Usage(format!("a run is going on (process {pid}): end it first")).into());
+    }
+    let shims = shim::installed();
+    for shim in &shims {
+        writeln!(out, "shim: {}", shim.display())?;
+    }
+    if !shims.is_empty() && (args.yes || init::confirmed("remove the shim?")) {
+        shims.iter().try_for_each(|one| shim::remove(&mut out, one))?;
+    }
+    let lines = init::rc::find();
+    if !lines.is_empty() {
+        init::remove_lines(&mut out, &lines, args.yes)?;
+    }
+    if removes_state {
+        remove_state(&mut out, &state, args)?;
+    }
+    what_stays(&mut out, &state)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn remove_state(out: &mut impl Write, state: &Path, args: &Args) -> anyhow::Result<()> {
+    let precious: &[&str] = if args.purge { PRECIOUS } else { &[] };
+    let names: Vec<&str> = STATE
+        .iter()
+        .chain(precious)
+        .copied()
+        .filter(|name| state.join(name).symlink_metadata().is_ok())
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "in {}: {}", state.display(), names.join(", "))?;
+    let question = if names.iter().any(|name| PRECIOUS.contains(name)) {
+        "remove these, backups included? They cannot be brought back."
+    } else {
+        "remove these?"
+    };
+    if !(args.yes || init::confirmed(question)) {
+        return Ok(());
+    }
+    for name in names {
+        let path = state.join(name);
+        let meta = path.symlink_metadata();
+        // A link goes, never what it leads to.
+        let removed = if meta.is_ok_and(|meta| meta.is_dir()) {
+            std::fs::remove_dir_all(&path)
+        } else {
+            std::fs::remove_file(&path)
+        };
+        removed.with_context(|| format!("failed to remove {}", path.display()))?;
+        writeln!(out, "removed {}", path.display())?;
+    }
+    // Only an empty one goes.
+    let _ = std::fs::remove_dir(state);
+    Ok(())
+}
+
+fn what_stays(out: &mut impl Write, state: &Path) -> io::Result<()> {
+    for path in [paths::config_file(), state.to_owned()] {
+        if path.exists() {
+            writeln!(out, "stays: {}", path.display())?;
+        }
+    }
+    if let Ok(program) = std::env::current_exe() {
+        let how = if program.starts_with("/usr/bin") {
+            "`apt remove claude-safe`"
+        } else if program.components().any(|part| part.as_os_str() == ".cargo") {
+            "`cargo uninstall claude-safe`"
+        } else {
+            "remove the file"
+        };
+        writeln!(out, "the program itself: {} ({how})", program.display())?;
+    }
+    Ok(())
+}
+
+/// A process whose run has not ended.
+fn running(state: &Path) -> Option<i32> {
+    let mut open: HashMap<String, i32> = HashMap::new();
+    for entry in journal::read(state) {
+        match entry.event {
+            Event::RunStarted { pid, .. } => drop(open.insert(entry.run, pid)),
+            Event::RunEnded { .. } => drop(open.remove(&entry.run)),
+            _ => {}
+        }
+    }
+    // Signal 0 asks whether there is such a process.
+    open.into_values().find(|pid| *pid > 0 && kill(Pid::from_raw(*pid), None).is_ok())
+}
