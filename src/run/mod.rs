@@ -2,6 +2,7 @@
 //! from the user's arguments to the exit code. `headless` and `terminal` hold their loops.
 
 mod advice;
+mod foresee;
 mod headless;
 mod hook_socket;
 mod recognise;
@@ -108,24 +109,11 @@ impl Run {
     }
 
     fn policy(&self, standing: Standing) -> Policy {
-        let horizon = match self.mode {
-            Mode::Terminal => "retry.horizon_terminal",
-            Mode::Headless => "retry.horizon_headless",
-        };
-        Policy {
-            curve: self.curve(),
-            horizon: self.config.duration(horizon),
-            tries: u32::try_from(self.config.integer("rungs.tries")).unwrap_or(u32::MAX),
-            allowed: RUNGS.into_iter().filter(|rung| self.config.allows(*rung)).collect(),
-            standing,
-        }
+        policy(&self.config, self.mode, standing)
     }
 
     fn curve(&self) -> Curve {
-        Curve {
-            first: self.config.duration("retry.first_wait"),
-            max: self.config.duration("retry.max_wait"),
-        }
+        curve(&self.config)
     }
 
     /// Takes a failure in: looks at the service, decides, and writes both down. The wait of the
@@ -141,6 +129,7 @@ impl Run {
         let healthy_after = self.config.duration("retry.healthy_after");
         self.history.failed(at, failure.kind == FailureKind::Crash, healthy_after);
         self.journal.record(Event::Failed { failure: failure.clone(), health: health.clone() });
+        self.note_looks(health);
         let now = Now { elapsed: at, wall: Timestamp::now() };
         let policy = self.policy(standing);
         let mut decision = ladder::decide(&policy, &self.history, failure, health, now);
@@ -198,11 +187,39 @@ impl Run {
         }
     }
 
+    /// Writes down how many requests we sent to learn how the service is.
+    fn note_looks(&mut self, health: &Health) {
+        let looks = self.service.look.take_sent();
+        if looks > 0 {
+            self.journal.record(Event::Probed { health: health.clone(), looks });
+        }
+    }
+
     /// The end of the run.
     fn end(&mut self, code: i32, child: Option<ExitReason>) -> i32 {
+        self.note_looks(&Health::default());
         self.journal.record(Event::RunEnded { code, child });
         code
     }
+}
+
+/// What the configuration allows a run of this mode.
+fn policy(config: &Config, mode: Mode, standing: Standing) -> Policy {
+    let horizon = match mode {
+        Mode::Terminal => "retry.horizon_terminal",
+        Mode::Headless => "retry.horizon_headless",
+    };
+    Policy {
+        curve: curve(config),
+        horizon: config.duration(horizon),
+        tries: u32::try_from(config.integer("rungs.tries")).unwrap_or(u32::MAX),
+        allowed: RUNGS.into_iter().filter(|rung| config.allows(*rung)).collect(),
+        standing,
+    }
+}
+
+fn curve(config: &Config) -> Curve {
+    Curve { first: config.duration("retry.first_wait"), max: config.duration("retry.max_wait") }
 }
 
 fn decided(decision: &Decision, health: &Health) -> Event {

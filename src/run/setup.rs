@@ -59,6 +59,8 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
     };
     let user = ClaudeArgs::parse(&args.claude_args);
     let mode = match way(&user) {
+        Way::Watched(mode) if args.dry_run => return super::foresee::print(&config, mode),
+        Way::Plain if args.dry_run => return super::foresee::print_plain(),
         Way::Plain => return replace_us(&claude, &args.claude_args),
         Way::Watched(mode) => mode,
     };
