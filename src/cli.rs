@@ -50,6 +50,16 @@ pub enum Command {
     Man(crate::commands::man::Args),
     /// Take away shim, shell lines and, if asked, the state
     Uninstall(crate::commands::uninstall::Args),
+    /// Show the runs of now and of the last day
+    Status(crate::commands::status::Args),
+    /// Tell what happened overnight
+    Report(crate::commands::report::Args),
+    /// Print what one run did, and follow it
+    Log(crate::commands::log::Args),
+    /// Say why a run decided as it did, or what a recording would be taken for
+    Explain(crate::commands::explain::Args),
+    /// List and test the rules that recognise failures
+    Rules(crate::commands::rules::Args),
 }
 
 /// `run [OPTIONS] -- CLAUDE'S ARGUMENTS`.

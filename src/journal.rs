@@ -117,6 +117,9 @@ pub enum Event {
     Probed {
         /// What is known now.
         health: Health,
+        /// How many requests were sent (0 in journals of older versions).
+        #[serde(default)]
+        looks: u32,
     },
     /// The run ended.
     RunEnded {

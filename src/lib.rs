@@ -17,6 +17,8 @@ pub mod notice;
 pub mod notify;
 pub mod paths;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod service;
+pub mod unknown;
 pub mod watch;

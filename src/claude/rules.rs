@@ -9,6 +9,10 @@ use jiff::ZonedDateTime;
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use serde::Deserialize;
 
+mod listing;
+
+pub use listing::{Listed, redact};
+
 use super::credentials::SignIn;
 use super::resets::resets;
 use super::version::Version;
@@ -425,22 +429,25 @@ fn status_in(text: &str) -> Option<u16> {
     STATUS.captures(text)?[1].parse().ok()
 }
 
-/// The first 200 characters of a text, without tokens, keys, addresses and request bodies.
-#[must_use]
-pub fn excerpt(text: &str) -> String {
+/// A text without tokens, keys, addresses and request bodies.
+fn redacted(text: &str) -> std::borrow::Cow<'_, str> {
     static SECRET: LazyLock<Regex> = LazyLock::new(|| {
         // a body in braces, however torn; keys; bearers; long opaque words; addresses
         let pattern = r#"(?is)(\{.*)|(<(?:!doctype|html|head|body)\b.*)|sk-[a-z0-9_-]{6,}|\b(?:Bearer|Basic)\s+[^\s"',;]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b(?:[a-z]{0,8}_?token|key|secret|password)\s*[=:]\s*[^\s"',;]+|\b[a-z0-9_+/=-]{40,}"#;
         Regex::new(pattern).expect("the pattern is constant")
     });
+    SECRET.replace_all(text, |found: &regex::Captures<'_>| match (found.get(1), found.get(2)) {
+        (Some(_), _) => "{…}",
+        (_, Some(_)) => "<…>",
+        _ => "[redacted]",
+    })
+}
+
+/// The first 200 characters of a text, redacted.
+#[must_use]
+pub fn excerpt(text: &str) -> String {
     let folded = fold(text);
-    let clean = SECRET.replace_all(&folded, |found: &regex::Captures<'_>| {
-        match (found.get(1), found.get(2)) {
-            (Some(_), _) => "{…}",
-            (_, Some(_)) => "<…>",
-            _ => "[redacted]",
-        }
-    });
+    let clean = redacted(&folded);
     let mut characters = clean.chars();
     let short: String = characters.by_ref().take(EXCERPT).collect();
     match characters.next() {

@@ -5,9 +5,14 @@ pub mod check;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod explain;
 pub mod init;
+pub mod log;
 pub mod man;
+pub mod report;
+pub mod rules;
 pub mod shim;
+pub mod status;
 pub mod uninstall;
 
 use std::process::ExitCode;
@@ -27,6 +32,11 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Man(args) => man::run(&args),
         Command::Shim(args) => shim::run(args),
         Command::Uninstall(args) => uninstall::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Log(args) => log::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Rules(args) => rules::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Run(_) => unreachable!("`cli::parse` takes `run` apart"),
     }
 }

@@ -216,6 +216,7 @@ async fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> (Verdict
         return (Verdict::Failed(failure), tail);
     }
     let verdict = recognise(&seen(sign_in), &run.rules, &now_here());
+    crate::unknown::keep_if_unknown(&run.state_dir, &verdict, told.result.as_ref(), &text);
     let dead = matches!(&verdict, Verdict::Failed(f) if f.kind == FailureKind::SignInNeeded);
     if !dead || sign_in != SignIn::Emptied {
         return (verdict, tail);

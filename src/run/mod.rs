@@ -5,6 +5,7 @@ mod advice;
 mod attempt;
 mod clock;
 mod fixes;
+mod foresee;
 mod headless;
 mod hook_socket;
 mod jobs;
@@ -116,27 +117,15 @@ impl Run {
     }
 
     fn horizon(&self) -> Duration {
-        self.config.duration(match self.mode {
-            Mode::Terminal => "retry.horizon_terminal",
-            Mode::Headless => "retry.horizon_headless",
-        })
+        horizon(&self.config, self.mode)
     }
 
     fn policy(&self, standing: Standing) -> Policy {
-        Policy {
-            curve: self.curve(),
-            horizon: self.horizon(),
-            tries: u32::try_from(self.config.integer("rungs.tries")).unwrap_or(u32::MAX),
-            allowed: RUNGS.into_iter().filter(|rung| self.config.allows(*rung)).collect(),
-            standing,
-        }
+        policy(&self.config, self.mode, standing)
     }
 
     fn curve(&self) -> Curve {
-        Curve {
-            first: self.config.duration("retry.first_wait"),
-            max: self.config.duration("retry.max_wait"),
-        }
+        curve(&self.config)
     }
 
     /// Takes a failure in: looks at the service, decides, and writes both down. The wait of the
@@ -152,6 +141,7 @@ impl Run {
         let healthy_after = self.config.duration("retry.healthy_after");
         self.history.failed(at, failure.kind == FailureKind::Crash, healthy_after);
         self.journal.record(Event::Failed { failure: failure.clone(), health: health.clone() });
+        self.note_looks(health);
         let now = Now { elapsed: at, wall: Timestamp::now() };
         let policy = self.policy(standing);
         let mut decision = ladder::decide(&policy, &self.history, failure, health, now);
@@ -212,11 +202,42 @@ impl Run {
         }
     }
 
+    /// Writes down how many requests we sent to learn how the service is.
+    fn note_looks(&mut self, health: &Health) {
+        let looks = self.service.look.take_sent();
+        if looks > 0 {
+            self.journal.record(Event::Probed { health: health.clone(), looks });
+        }
+    }
+
     /// The end of the run.
     fn end(&mut self, code: i32, child: Option<ExitReason>) -> i32 {
+        self.note_looks(&Health::default());
         self.journal.record(Event::RunEnded { code, child });
         code
     }
+}
+
+/// What the configuration allows a run of this mode.
+fn horizon(config: &Config, mode: Mode) -> Duration {
+    config.duration(match mode {
+        Mode::Terminal => "retry.horizon_terminal",
+        Mode::Headless => "retry.horizon_headless",
+    })
+}
+
+fn policy(config: &Config, mode: Mode, standing: Standing) -> Policy {
+    Policy {
+        curve: curve(config),
+        horizon: horizon(config, mode),
+        tries: u32::try_from(config.integer("rungs.tries")).unwrap_or(u32::MAX),
+        allowed: RUNGS.into_iter().filter(|rung| config.allows(*rung)).collect(),
+        standing,
+    }
+}
+
+fn curve(config: &Config) -> Curve {
+    Curve { first: config.duration("retry.first_wait"), max: config.duration("retry.max_wait") }
 }
 
 fn decided(decision: &Decision, health: &Health) -> Event {

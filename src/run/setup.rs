@@ -74,6 +74,8 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
         return ExitCode::from(exit::NOT_FOUND);
     }
     let mode = match way {
+        Way::Watched(mode) if args.dry_run => return super::foresee::print(&config, mode),
+        Way::Plain if args.dry_run => return super::foresee::print_plain(),
         Way::Plain => return replace_us(&claude, &args.claude_args),
         Way::Watched(mode) => mode,
     };

@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -109,13 +110,20 @@ pub trait Look {
 pub struct HttpLook {
     network: Arc<Network>,
     time_out: Duration,
+    sent: Arc<AtomicU32>,
 }
 
 impl HttpLook {
     /// Looks through this machine's proxy and certificate settings.
     #[must_use]
     pub fn new(network: Network) -> Self {
-        Self { network: Arc::new(network), time_out: TIME_OUT }
+        Self { network: Arc::new(network), time_out: TIME_OUT, sent: Arc::default() }
+    }
+
+    /// How many requests were sent since this was last asked, clones included.
+    #[must_use]
+    pub fn take_sent(&self) -> u32 {
+        self.sent.swap(0, Ordering::Relaxed)
     }
 
     /// Gives up sooner than [`TIME_OUT`].
@@ -131,6 +139,7 @@ impl HttpLook {
         &self,
         work: impl FnOnce(&Network, Duration) -> T + Send + 'static,
     ) -> Option<T> {
+        self.sent.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let (network, time_out) = (Arc::clone(&self.network), self.time_out);
         std::thread::Builder::new()

@@ -1,0 +1,19 @@
+//! What happened: journal entries in, a [`Night`] of [`Track`]s out, and its renderings as text,
+//! JSON and one HTML page. Pure but for [`alive`], which looks at one process.
+
+pub mod alive;
+mod html;
+mod night;
+mod story;
+mod svg;
+mod text;
+mod timeline;
+mod track;
+pub mod words;
+
+pub use html::page;
+pub use night::{Night, Totals};
+pub use story::{explained, line};
+pub use text::{Style, report, status, wrapped};
+pub use timeline::Axis;
+pub use track::{Ending, Fix, Mark, Phase, Span, State, Track};
