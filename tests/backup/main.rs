@@ -36,9 +36,6 @@ impl Home {
         self.path().join(".claude")
     }
 
-    pub(crate) fn source(&self) -> Source {
-        Source::below(self.path())
-    }
 
     pub(crate) fn store(&self) -> Store {
         Store::new(self.path().join("state/backups"))
