@@ -12,7 +12,7 @@ use claude_safe_testkit::{FakeService, Sandbox, SignIn, Terminal, real_claude, w
 use serde_json::Value;
 
 /// Enough for a start, a turn or a recovery on a loaded machine.
-pub const SOON: Duration = Duration::from_secs(90);
+pub const SOON: Duration = Duration::from_secs(60);
 /// A screen that is drawn rests this long.
 const SETTLED: Duration = Duration::from_millis(800);
 /// What the fake service answers.

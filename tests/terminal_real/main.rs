@@ -3,6 +3,12 @@
 
 mod crash;
 mod healthy;
+mod keys;
 mod kit;
+mod matrix;
 mod outage;
+mod sessions;
+mod settings;
+mod start_up;
+mod tmux;
 mod untouched;

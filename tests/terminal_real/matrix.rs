@@ -1,0 +1,73 @@
+//! The same on other versions: each draws, hooks and fails in its own way.
+
+use std::time::Duration;
+
+use claude_safe_testkit::claude::NEWEST;
+use claude_safe_testkit::{Behaviour, Script, SignIn};
+
+use crate::kit::{Desk, HELLO, SOON, code, submit};
+
+const A_WHILE: Duration = Duration::from_secs(10);
+
+fn healthy(version: &str) {
+    let desk = Desk::with(SignIn::Valid, version);
+    let mut terminal = desk.sit_down::<&str>(&[]);
+    submit(&terminal, "good day");
+    terminal.wait_for_text(SOON, HELLO);
+    terminal.wait_until_quiet(SOON, Duration::from_secs(3));
+    desk.assert_nothing_happened();
+    terminal.send("\x03\x03");
+    assert_eq!(code(terminal.wait_exit(SOON)), 0);
+}
+
+fn refresh_fails(version: &str) {
+    let desk = Desk::with(SignIn::Expired, version).gives_up_soon();
+    desk.service.set_oauth(Script::down_for(A_WHILE, Behaviour::error(500)));
+    recovers(&desk);
+}
+
+fn api_fails(version: &str) {
+    let desk = Desk::with(SignIn::Valid, version).gives_up_soon();
+    desk.service.set_api(Script::down_for(A_WHILE, Behaviour::error(500)));
+    recovers(&desk);
+}
+
+fn recovers(desk: &Desk) {
+    let terminal = desk.sit_down::<&str>(&[]);
+    submit(&terminal, "hello");
+    desk.service.wait_for(SOON, "an answered turn", |all| {
+        all.iter().any(|one| one.kind == claude_safe_testkit::RequestKind::Turn && one.status == Some(200))
+    });
+    terminal.wait_for_text(SOON, HELLO);
+    assert_eq!(desk.answered(), 1, "{}", desk.tells());
+    let turns = desk.service.turns();
+    let whole = turns.iter().rfind(|turn| turn.status == Some(200)).expect("seen above");
+    let asked = whole.user_texts.iter().filter(|text| text.trim() == "hello").count();
+    assert_eq!(asked, 1, "{:?}", whole.user_texts);
+}
+
+macro_rules! versions {
+    ($($module:ident $version:expr;)*) => {$(
+        mod $module {
+            #[test]
+            fn a_healthy_turn() {
+                super::healthy($version);
+            }
+            #[test]
+            fn a_failing_refresh_that_comes_back_completes_the_turn() {
+                super::refresh_fails($version);
+            }
+            #[test]
+            fn a_failing_api_that_comes_back_completes_the_turn() {
+                super::api_fails($version);
+            }
+        }
+    )*};
+}
+
+versions! {
+    version_2_0_30 "2.0.30";
+    version_2_1_100 "2.1.100";
+    version_2_1_200 "2.1.200";
+    the_newest super::NEWEST;
+}
