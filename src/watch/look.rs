@@ -111,6 +111,8 @@ pub struct Look {
     pub input: InputBox,
     /// What stands in its place.
     pub panel: Option<Panel>,
+    /// The marked line of that screen is its first entry.
+    pub first_entry: bool,
     /// Claude is retrying by itself.
     pub retrying: Option<Retrying>,
     /// The footer says `esc to interrupt`: a turn is running.
@@ -134,6 +136,7 @@ impl Look {
         let rows = Rows::of(screen);
         let Some(place) = BoxPlace::find(&rows) else {
             look.panel = panel(&rows.text);
+            look.first_entry = marked(&rows.text).is_some_and(|line| line.starts_with("1. "));
             return look;
         };
         look.input = read_box(screen, &rows, &place);
@@ -314,11 +317,16 @@ fn retrying(rows: &[String]) -> Option<Retrying> {
     None
 }
 
+/// The marked line of a list.
+fn marked(rows: &[String]) -> Option<&str> {
+    rows.iter().rev().find_map(|row| row.trim_start().strip_prefix("❯ "))
+}
+
 /// Names the dialog. Asked only when there is no input box.
 fn panel(rows: &[String]) -> Option<Panel> {
     let any = |words: &str| rows.iter().any(|row| row.trim() == words);
     let begins = |words: &str| rows.iter().any(|row| row.trim_start().starts_with(words));
-    let marked = rows.iter().rev().find_map(|row| row.trim_start().strip_prefix("❯ "));
+    let marked = marked(rows);
     let keys = begins("Esc to cancel") || begins("Enter to confirm") || begins("Enter to select");
     // a menu is looked for first: a dialog that quotes a login screen is still a dialog
     if let Some(marked) = marked {

@@ -110,6 +110,8 @@ pub struct Watcher {
     dirty: Option<Instant>,
     reported: bool,
     reported_line: Option<String>,
+    /// This failed sign-in was reported; the next one is another.
+    reported_login: bool,
     prompt_seen: bool,
 }
 
@@ -128,6 +130,7 @@ impl Watcher {
             dirty: None,
             reported: false,
             reported_line: None,
+            reported_login: false,
             prompt_seen: false,
         }
     }
@@ -144,6 +147,7 @@ impl Watcher {
             self.typed = Some(now);
             let ending = matches!(input, Input::Key(Key::Interrupt | Key::EndOfFile));
             self.ending_key = ending.then_some(now);
+            self.reported_login &= input != Input::Key(Key::Enter);
         }
     }
 
@@ -239,12 +243,16 @@ impl Watcher {
             // a turn that runs or succeeded, a line still to come, or nothing at all
             _ => None,
         };
+        let login_failed = matches!(look.panel, Some(Panel::LoginFailed(_)));
+        self.reported_login &= login_failed;
         let by_screen = || {
-            let ready = self.settled(now) && !self.reported;
+            let told = if login_failed { self.reported_login } else { self.reported };
+            let ready = self.settled(now) && !told;
             ready.then(|| by_screen(look, |text| seen(Place::Screen, text, None, None))).flatten()
         };
         let Classified { kind, status, evidence, .. } = found.or_else(by_screen)?;
         self.reported = true;
+        self.reported_login = login_failed;
         self.reported_line.clone_from(&read.tail.last_uuid);
         let evidence = vec![evidence];
         Some(Failure {

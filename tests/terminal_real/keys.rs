@@ -31,7 +31,9 @@ fn ctrl_z_and_fg_work_in_an_interactive_shell() {
     });
     ready(&terminal);
     terminal.send("\x03\x03");
-    terminal.wait_for_text(SOON, "claude --resume");
+    terminal.wait_for_screen(SOON, "the shell's prompt", |now| {
+        now.contains("claude --resume") && now.rows().iter().any(|row| row == "shell>")
+    });
     terminal.send("echo code=$?\r");
     terminal.wait_for_text(SOON, "code=0");
     terminal.send("exit\r");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use claude_safe_testkit::claude::NEWEST;
-use claude_safe_testkit::{Behaviour, Script, SignIn};
+use claude_safe_testkit::{Behaviour, Script, SignIn, wait_until};
 
 use crate::kit::{Desk, HELLO, SOON, code, submit};
 
@@ -16,7 +16,9 @@ fn healthy(version: &str) {
     terminal.wait_for_text(SOON, HELLO);
     terminal.wait_until_quiet(SOON, Duration::from_secs(3));
     desk.assert_nothing_happened();
-    terminal.send("\x03\x03");
+    terminal.send("\x03");
+    terminal.wait_for_text(SOON, "again to exit");
+    terminal.send("\x03");
     assert_eq!(code(terminal.wait_exit(SOON)), 0);
 }
 
@@ -35,9 +37,8 @@ fn api_fails(version: &str) {
 fn recovers(desk: &Desk) {
     let terminal = desk.sit_down::<&str>(&[]);
     submit(&terminal, "hello");
-    desk.service.wait_for(SOON, "an answered turn", |all| {
-        all.iter().any(|one| one.kind == claude_safe_testkit::RequestKind::Turn && one.status == Some(200))
-    });
+    let answered = wait_until(SOON, || (desk.answered() > 0).then_some(()));
+    assert!(answered.is_some(), "{}\n{}", terminal.screen(), desk.tells());
     terminal.wait_for_text(SOON, HELLO);
     assert_eq!(desk.answered(), 1, "{}", desk.tells());
     let turns = desk.service.turns();

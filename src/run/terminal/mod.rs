@@ -2,6 +2,7 @@
 //! own, with lines of ours on stderr; while a child runs, nothing here writes to it.
 
 mod attempt;
+mod contained;
 mod readings;
 
 use std::io;
