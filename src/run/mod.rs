@@ -5,6 +5,7 @@ mod advice;
 mod fixes;
 mod headless;
 mod hook_socket;
+mod login;
 mod recognise;
 mod setup;
 mod signals;

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::hook_socket::HookSocket;
-use super::{Run, Service, headless, terminal};
+use super::{Run, Service, headless, login, terminal};
 use crate::claude::args::{ClaudeArgs, Intent};
 use crate::claude::rules::Rules;
 use crate::claude::settings::{self, Injection};
@@ -39,6 +39,8 @@ enum Way {
     Plain,
     /// Watch it.
     Watched(Mode),
+    /// A sign-in at a terminal.
+    SignIn,
 }
 
 pub(super) fn start(args: &RunArgs) -> ExitCode {
@@ -58,9 +60,10 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
         }
     };
     let user = ClaudeArgs::parse(&args.claude_args);
-    let mode = match way(&user) {
+    let (mode, signs_in) = match way(&user) {
         Way::Plain => return replace_us(&claude, &args.claude_args),
-        Way::Watched(mode) => mode,
+        Way::Watched(mode) => (mode, false),
+        Way::SignIn => (Mode::Terminal, true),
     };
     let (rules, wrong) = Rules::new(&config.rules);
     let file = paths::config_file().display().to_string();
@@ -77,6 +80,7 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
         runtime.block_on(async {
             let mut run = prepare(config, rules, claude, user, mode, args)?;
             let code = match mode {
+                _ if signs_in => login::run(&mut run).await,
                 Mode::Headless => headless::run(&mut run).await,
                 Mode::Terminal => terminal::run(&mut run).await,
             };
@@ -120,8 +124,12 @@ fn apply_options(config: &mut Config, args: &RunArgs) -> Result<(), String> {
 }
 
 fn way(user: &ClaudeArgs) -> Way {
-    if user.intent() != Intent::Conversation {
-        return Way::Plain;
+    match user.intent() {
+        Intent::SignIn if io::stdin().is_terminal() && io::stdout().is_terminal() => {
+            return Way::SignIn;
+        }
+        Intent::Plain | Intent::SignIn => return Way::Plain,
+        Intent::Conversation => {}
     }
     if user.print() || !io::stdout().is_terminal() {
         return Way::Watched(Mode::Headless);
@@ -174,7 +182,8 @@ fn prepare(
     let hooks = HookSocket::bind(&run_dir, &id)
         .inspect_err(|error| tracing::warn!(%error, "no hooks in this run"))
         .ok();
-    if let Some(hooks) = &hooks {
+    // A sign-in takes no settings of ours.
+    if let Some(hooks) = hooks.as_ref().filter(|_| user.intent() == Intent::Conversation) {
         let refresh = (mode == Mode::Terminal)
             .then(|| config.duration("status_line.refresh").as_secs().max(3));
         plan.settings = write_settings(&user, &run_dir, hooks.path(), refresh);

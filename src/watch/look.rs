@@ -227,10 +227,14 @@ struct BoxPlace {
 }
 
 impl BoxPlace {
-    /// The lowest `❯` with a no-break space in the first column between two rules. History has an
-    /// ordinary space there, dialogs an indent, and prose and tool output never reach column 0.
+    /// The lowest `❯` (2.0: `>`) with a no-break space in the first column between two rules.
+    /// History has an ordinary space there, dialogs an indent, and prose and tool output never
+    /// reach column 0.
     fn find(rows: &Rows) -> Option<Self> {
-        let prompt = rows.text.iter().rposition(|row| row.starts_with("❯\u{a0}") || row == "❯")?;
+        let prompt = rows.text.iter().rposition(|row| {
+            let rest = row.strip_prefix(['❯', '>']);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('\u{a0}'))
+        })?;
         let top = prompt.checked_sub(1).filter(|row| rows.rules[*row])?;
         let below = prompt + 1 + rows.rules[prompt + 1..].iter().position(|rule| *rule)?;
         Some(Self { top, bottom: below })
@@ -240,7 +244,7 @@ impl BoxPlace {
 fn read_box(screen: &vt100::Screen, rows: &Rows, place: &BoxPlace) -> InputBox {
     let width = screen.size().1.get();
     let first = place.top + 1;
-    // `❯` alone in its row is a prompt only with the no-break space behind it
+    // the sign alone in its row is a prompt only with the no-break space behind it
     if screen.cell(first as u16, 1).is_none_or(|cell| cell.contents() != "\u{a0}") {
         return InputBox::Absent;
     }
@@ -282,7 +286,7 @@ fn read_box(screen: &vt100::Screen, rows: &Rows, place: &BoxPlace) -> InputBox {
 }
 
 fn placeholder(row: &str) -> Placeholder {
-    let text = row.trim_start_matches(['❯', '\u{a0}', ' ']);
+    let text = row.trim_start_matches(['❯', '>', '\u{a0}', ' ']);
     [
         ("Resend your message", Placeholder::Resend),
         ("Once fixed, resend", Placeholder::OnceFixed),

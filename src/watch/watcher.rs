@@ -99,11 +99,15 @@ pub enum WhyNot {
 
 /// Watches one attempt at a terminal.
 #[derive(Debug)]
+// independent observations
+#[allow(clippy::struct_excessive_bools)]
 pub struct Watcher {
     launched: Timestamp,
     last_output: Instant,
     hook: Option<(Instant, Hook)>,
     typed: Option<Instant>,
+    /// The last of it was Enter: nothing was begun since.
+    typed_enter: bool,
     ending_key: Option<Instant>,
     looked: Option<Instant>,
     /// Since when there is output that no look has seen at rest.
@@ -125,6 +129,7 @@ impl Watcher {
             last_output: now,
             hook: None,
             typed: None,
+            typed_enter: false,
             ending_key: None,
             looked: None,
             dirty: None,
@@ -145,6 +150,7 @@ impl Watcher {
     pub fn input(&mut self, now: Instant, input: Input) {
         if input.is_typing() {
             self.typed = Some(now);
+            self.typed_enter = input == Input::Key(Key::Enter);
             let ending = matches!(input, Input::Key(Key::Interrupt | Key::EndOfFile));
             self.ending_key = ending.then_some(now);
             self.reported_login &= input != Input::Key(Key::Enter);
@@ -204,12 +210,14 @@ impl Watcher {
     ) -> Option<Failure> {
         self.looked = Some(now);
         self.dirty = (!self.settled(now)).then_some(now);
-        // keys need a moment to show; an empty box before that proves nothing
+        let busy = look.is_busy() || read.status == Some(Status::Busy);
+        // keys need a moment to show, so an empty box before that proves nothing; but after
+        // Enter, once the turn is over, there is nothing left to show
         let shown = self.typed.is_some_and(|at| now.saturating_duration_since(at) >= SETTLED);
-        if shown && look.box_is_empty() {
+        if (shown || (self.typed_enter && !busy)) && look.box_is_empty() {
             self.typed = None;
         }
-        if look.is_busy() || read.status == Some(Status::Busy) {
+        if busy {
             return None;
         }
         let seen = |place: Place, text: &str, error: Option<&str>, status: Option<u16>| {

@@ -48,9 +48,7 @@ fn a_resize_reaches_claude_in_both_directions() {
     for (rows, cols) in [(30, 132), (24, 80)] {
         terminal.resize(Size { rows, cols });
         let rule = "─".repeat(usize::from(cols));
-        terminal.wait_for_screen(SOON, "a box of the new width", |now| {
-            now.rows().iter().any(|row| *row == rule)
-        });
+        terminal.wait_for_screen(SOON, "a box of the new width", |now| now.rows().contains(&rule));
     }
     submit(&terminal, "good day");
     answered(&terminal);

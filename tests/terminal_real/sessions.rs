@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use claude_safe_testkit::{Behaviour, Script, SignIn, Terminal};
+use claude_safe_testkit::{Behaviour, SignIn, Terminal};
 
 use crate::kit::{Desk, OURS, SOON, answered, ready, submit};
 
@@ -33,8 +33,11 @@ fn clear_drops_the_plan_and_a_failure_of_the_new_conversation_is_seen_to() {
     terminal.wait_until_quiet(SOON, Duration::from_secs(6));
     assert!(desk.events("asked").is_empty(), "{}", desk.tells());
 
-    desk.service.set_api(Script::down_for(Duration::from_secs(5), Behaviour::error(500)));
+    desk.service.set_api(Behaviour::error(500));
+    let plans = desk.events("decided").len();
     submit(&terminal, "second");
+    desk.wait_for_events("decided", plans + 1);
+    desk.service_is_back();
     answered(&terminal);
     let asked = desk.service.turns().into_iter().find(|turn| turn.asks(OURS));
     let asked = asked.unwrap_or_else(|| panic!("{}", desk.tells()));

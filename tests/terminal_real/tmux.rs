@@ -1,13 +1,10 @@
 //! The same inside tmux, where Claude writes no busy title.
 
 use std::fs;
-use std::time::Duration;
 
-use claude_safe_testkit::{Behaviour, Script, SignIn, Terminal};
+use claude_safe_testkit::{Behaviour, SignIn, Terminal};
 
 use crate::kit::{Desk, HELLO, SOON, ready, submit};
-
-const A_WHILE: Duration = Duration::from_secs(10);
 
 /// A terminal in which tmux shows claude-safe and nothing else.
 fn in_tmux(desk: &Desk) -> Terminal {
@@ -26,6 +23,7 @@ fn recovers(desk: &Desk) {
     let terminal = in_tmux(desk);
     submit(&terminal, "hello");
     terminal.wait_for_text(SOON, "claude-safe:");
+    desk.service_is_back();
     terminal.wait_for_text(SOON, HELLO);
     assert_eq!(desk.answered(), 1, "{}", desk.tells());
     desk.wait_for_events("recovered", 1);
@@ -35,13 +33,13 @@ fn recovers(desk: &Desk) {
 #[test]
 fn in_tmux_a_failing_refresh_that_comes_back_completes_the_turn() {
     let desk = Desk::new(SignIn::Expired);
-    desk.service.set_oauth(Script::down_for(A_WHILE, Behaviour::error(500)));
+    desk.service.set_oauth(Behaviour::error(500));
     recovers(&desk);
 }
 
 #[test]
 fn in_tmux_a_failing_api_that_comes_back_completes_the_turn() {
     let desk = Desk::new(SignIn::Valid).gives_up_soon();
-    desk.service.set_api(Script::down_for(A_WHILE, Behaviour::error(500)));
+    desk.service.set_api(Behaviour::error(500));
     recovers(&desk);
 }

@@ -23,7 +23,7 @@ use crate::claude::hooks::{HookEvent, HookName};
 use crate::claude::resume_hint::ResumeHint;
 use crate::journal::Event as Entry;
 use crate::ladder::Rung;
-use crate::launch::terminal::{Event, Launch, Relay, SpawnError, Tty, guarded, spawn};
+use crate::launch::terminal::{Event, Launch, PtyChild, Relay, SpawnError, Tty, guarded, spawn};
 use crate::notice::Notice;
 use crate::notify::Occasion;
 use crate::run::waiting::WaitEnd;
@@ -101,23 +101,7 @@ struct Attempt<'r, 't> {
 
 /// Runs one child to its end.
 pub(super) async fn run(run: &mut Run, tty: &mut Tty) -> io::Result<Ended> {
-    let launch = Launch {
-        program: run.plan.program.clone(),
-        argv0: None,
-        args: run.plan.args(),
-        env: run.plan.environment().into_iter().map(|(name, value)| (name.into(), value)).collect(),
-        cwd: run.plan.cwd.clone().filter(|dir| dir.is_dir()),
-    };
-    let child = spawn(&launch, tty).map_err(|error| {
-        let kind = match &error {
-            SpawnError::NotFound { .. } => io::ErrorKind::NotFound,
-            SpawnError::CannotRun { .. } | SpawnError::Directory { .. } => {
-                io::ErrorKind::PermissionDenied
-            }
-            SpawnError::Pty(_) => io::ErrorKind::Other,
-        };
-        io::Error::new(kind, error)
-    })?;
+    let child = spawned(run, tty)?;
     let size = tty.size();
     let mut relay = Relay::start(tty, child)?;
     rewrite_last_words(&mut relay, &run.user);
@@ -146,6 +130,27 @@ pub(super) async fn run(run: &mut Run, tty: &mut Tty) -> io::Result<Ended> {
     };
     let exit = attempt.live().await;
     Ok(attempt.ended(exit))
+}
+
+/// Starts the plan's child in a terminal of its own.
+pub(in crate::run) fn spawned(run: &Run, tty: &Tty) -> io::Result<PtyChild> {
+    let launch = Launch {
+        program: run.plan.program.clone(),
+        argv0: None,
+        args: run.plan.args(),
+        env: run.plan.environment().into_iter().map(|(name, value)| (name.into(), value)).collect(),
+        cwd: run.plan.cwd.clone().filter(|dir| dir.is_dir()),
+    };
+    spawn(&launch, tty).map_err(|error| {
+        let kind = match &error {
+            SpawnError::NotFound { .. } => io::ErrorKind::NotFound,
+            SpawnError::CannotRun { .. } | SpawnError::Directory { .. } => {
+                io::ErrorKind::PermissionDenied
+            }
+            SpawnError::Pty(_) => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    })
 }
 
 /// Claude's "Resume this session with" must not name the settings we added.
@@ -247,8 +252,11 @@ impl Attempt<'_, '_> {
                 self.stand_aside("the user types");
             }
             // While ours is on its way, input is held.
-            Stage::Pasted { .. } | Stage::Entered { .. } => {}
-            Stage::Person(_) | Stage::Watching | Stage::Ending(_) => {}
+            Stage::Pasted { .. }
+            | Stage::Entered { .. }
+            | Stage::Person(_)
+            | Stage::Watching
+            | Stage::Ending(_) => {}
         }
     }
 
@@ -343,11 +351,12 @@ impl Attempt<'_, '_> {
             Stage::Pasted { .. } => self.confirm(now),
             Stage::Entered { at } => self.entered(*at, now),
             Stage::SigningIn(_) => self.return_to_paste(now),
-            Stage::Person(failure) if failure.kind == FailureKind::SignInNeeded => {
-                if self.run.sign_in().can_refresh() {
-                    let failure = failure.clone();
-                    self.wait(failure, Rung::AskAgain, Duration::ZERO);
-                }
+            Stage::Person(failure)
+                if failure.kind == FailureKind::SignInNeeded
+                    && self.run.sign_in().can_refresh() =>
+            {
+                let failure = failure.clone();
+                self.wait(failure, Rung::AskAgain, Duration::ZERO);
             }
             _ => {}
         }

@@ -29,6 +29,10 @@ impl Attempt<'_, '_> {
             Ok(()) if !self.lock(&read) => return self.wait(failure, Rung::AskAgain, ASK_AGAIN),
             Ok(()) => {}
             Err(WhyNot::NotSettled) => return self.wait(failure, Rung::AskAgain, ASK_AGAIN),
+            // Only now is the screen known to be at rest, and it is an older version's.
+            Err(WhyNot::NoPlaceholder) if self.may_relaunch(&look, &failure) => {
+                return self.end_child(failure);
+            }
             Err(why) => return self.stand_aside(&why.to_string()),
         }
         self.relay.hold_input(true);

@@ -12,7 +12,7 @@ use crate::notify::Occasion;
 use crate::run::advice::what;
 use crate::run::now_here;
 use crate::service::Health;
-use crate::watch::{Failure, FailureKind, TurnState, WhyNot, is_typable};
+use crate::watch::{Failure, FailureKind, Look, TurnState, WhyNot, is_typable};
 
 /// A child that is ended for a relaunch gets this long to leave by itself.
 const GRACE: Duration = Duration::from_secs(10);
@@ -42,9 +42,7 @@ impl Attempt<'_, '_> {
         let standing = Standing::TerminalLiving {
             can_ask: typable && matches!(why_not, None | Some(WhyNot::NotSettled)),
             may_relaunch: why_not == Some(WhyNot::NoPlaceholder)
-                && box_empty
-                && failure.turn != TurnState::ToolOpen
-                && !self.run.user.prompt_is_uncertain(),
+                && self.may_relaunch(&look, &failure),
             may_end: alone && box_empty && self.run.config.switch("rungs.end_terminal"),
         };
         let decision = self.run.decide(&failure, standing, health);
@@ -64,6 +62,15 @@ impl Attempt<'_, '_> {
                 self.tell(Occasion::GaveUp, &why);
             }
         }
+    }
+
+    /// Whether nothing would be lost if this child were ended and resumed.
+    pub(super) fn may_relaunch(&self, look: &Look, failure: &Failure) -> bool {
+        look.box_is_empty()
+            && look.panel.is_none()
+            && failure.turn != TurnState::ToolOpen
+            && self.run.config.allows(Rung::Relaunch)
+            && !self.run.user.prompt_is_uncertain()
     }
 
     pub(super) fn wait(&mut self, failure: Failure, rung: Rung, after: Duration) {
@@ -89,7 +96,7 @@ impl Attempt<'_, '_> {
     }
 
     /// Ends the child, to start it again in the same session.
-    fn end_child(&mut self, failure: Failure) {
+    pub(super) fn end_child(&mut self, failure: Failure) {
         let (look, _) = self.look();
         if !look.box_is_empty() {
             return self.stand_aside("there is a draft");
