@@ -82,6 +82,11 @@ pub fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "claude-safe: {text}");
 }
 
+/// Bytes for the terminal (a bell, a notification) while no child has it.
+pub fn ring(bytes: &[u8]) {
+    let _ = io::stderr().lock().write_all(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

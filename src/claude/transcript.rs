@@ -82,11 +82,18 @@ pub fn newest(claude_dir: &Path, cwd: &Path, since: std::time::SystemTime) -> Op
     std::fs::read_dir(claude_dir.join("projects").join(project))
         .ok()?
         .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "jsonl"))
+        .filter(|entry| is_conversation(&entry.path()))
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .filter(|(modified, _)| *modified >= since)
         .max()
         .map(|(_, path)| path)
+}
+
+/// Named after a session's id; sub-agents have files of their own beside (`agent-….jsonl`).
+fn is_conversation(path: &Path) -> bool {
+    let named = path.file_stem().and_then(|stem| stem.to_str());
+    path.extension().is_some_and(|extension| extension == "jsonl")
+        && named.is_some_and(|stem| uuid::Uuid::try_parse(stem).is_ok())
 }
 
 /// Reads the end of a transcript.
@@ -296,6 +303,19 @@ mod tests {
         let mut of_an_agent = failure();
         of_an_agent["isSidechain"] = json!(true);
         assert_eq!(tail_of(&[prompt(), of_an_agent]).failure, None);
+    }
+
+    #[test]
+    fn the_newest_transcript_is_never_a_sub_agents() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let project = dir.path().join("projects/-home-me");
+        std::fs::create_dir_all(&project).expect("made");
+        let id = "6ae3a401-398e-4d22-87db-b05516017d66.jsonl";
+        for name in [id, "agent-f9dd02ab.jsonl", "notes.txt"] {
+            std::fs::write(project.join(name), "{}").expect("written");
+        }
+        let found = newest(dir.path(), Path::new("/home/me"), std::time::SystemTime::UNIX_EPOCH);
+        assert_eq!(found, Some(project.join(id)));
     }
 
     #[test]

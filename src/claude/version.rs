@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Version(pub u32, pub u32, pub u32);
 
 /// From here on a resumed session sends its interrupted turn again when asked to by the
-/// environment (measured on 2.1.330; 2.1.200 and older were not seen to).
-pub const RESUMES_INTERRUPTED_TURN: Version = Version(2, 1, 330);
+/// environment (measured on 2.1.200 and 2.1.330; 2.1.100 knows it without a terminal only).
+pub const RESUMES_INTERRUPTED_TURN: Version = Version(2, 1, 200);
 
 impl std::fmt::Display for Version {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn versions_are_read_and_ordered() {
         assert_eq!("2.1.330 (Claude Code)\n".parse(), Ok(Version(2, 1, 330)));
-        assert!(Version(2, 1, 200) < RESUMES_INTERRUPTED_TURN);
+        assert!(Version(2, 1, 100) < RESUMES_INTERRUPTED_TURN);
         assert_eq!("claude".parse::<Version>(), Err(()));
     }
 }

@@ -213,9 +213,7 @@ impl Question<'_> {
             return person("this conversation is damaged: /rewind goes back, /clear starts afresh");
         }
         if !untouched {
-            return person(
-                "this conversation is damaged, and tools have run in it: start a new one",
-            );
+            return person("this conversation cannot be gone on with: start a new one");
         }
         self.next_fix(&[Rung::NewSession])
             .unwrap_or_else(|| give_up("this conversation is damaged, and a new one did not help"))

@@ -9,6 +9,7 @@ mod foresee;
 mod headless;
 mod hook_socket;
 mod jobs;
+mod login;
 mod recognise;
 mod rerun;
 mod setup;

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use super::hook_socket::HookSocket;
 use super::jobs::{self, Job};
-use super::{Run, Service, clock, headless, terminal};
+use super::{Run, Service, clock, headless, login, terminal};
 use crate::claude::args::{ClaudeArgs, Intent};
 use crate::claude::rules::Rules;
 use crate::claude::settings::{self, Injection};
@@ -41,6 +41,8 @@ enum Way {
     Plain,
     /// Watch it.
     Watched(Mode),
+    /// A sign-in at a terminal.
+    SignIn,
 }
 
 pub(super) fn start(args: &RunArgs) -> ExitCode {
@@ -73,11 +75,13 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
         ));
         return ExitCode::from(exit::NOT_FOUND);
     }
-    let mode = match way {
+    let (mode, signs_in) = match way {
         Way::Watched(mode) if args.dry_run => return super::foresee::print(&config, mode),
         Way::Plain if args.dry_run => return super::foresee::print_plain(),
+        Way::SignIn if args.dry_run => return super::foresee::print_plain(),
         Way::Plain => return replace_us(&claude, &args.claude_args),
-        Way::Watched(mode) => mode,
+        Way::Watched(mode) => (mode, false),
+        Way::SignIn => (Mode::Terminal, true),
     };
     let (rules, wrong) = Rules::new(&config.rules);
     problems.extend(config.rule_problems(&wrong));
@@ -89,6 +93,7 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
         runtime.block_on(async {
             let mut run = prepare(config, rules, claude, user, mode, args)?;
             let code = match mode {
+                _ if signs_in => login::run(&mut run).await,
                 Mode::Headless => headless::run(&mut run).await,
                 Mode::Terminal => terminal::run(&mut run).await,
             };
@@ -133,8 +138,15 @@ fn apply_options(config: &mut Config, args: &RunArgs) -> Result<(), String> {
 
 fn way(user: &ClaudeArgs) -> Way {
     let off = std::env::var(SWITCH).is_ok_and(|value| keys::switch(&value) == Ok(false));
-    if off || user.intent() != Intent::Conversation {
+    if off {
         return Way::Plain;
+    }
+    match user.intent() {
+        Intent::SignIn if io::stdin().is_terminal() && io::stdout().is_terminal() => {
+            return Way::SignIn;
+        }
+        Intent::Plain | Intent::SignIn => return Way::Plain,
+        Intent::Conversation => {}
     }
     if user.print() || !io::stdout().is_terminal() {
         return Way::Watched(Mode::Headless);
@@ -229,7 +241,8 @@ fn prepare(
     let hooks = HookSocket::bind(&run_dir, &id)
         .inspect_err(|error| tracing::warn!(%error, "no hooks in this run"))
         .ok();
-    if let Some(hooks) = &hooks {
+    // A sign-in takes no settings of ours.
+    if let Some(hooks) = hooks.as_ref().filter(|_| user.intent() == Intent::Conversation) {
         let refresh = (mode == Mode::Terminal)
             .then(|| config.duration("status_line.refresh").as_secs().max(3));
         let events = match mode {

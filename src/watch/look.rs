@@ -111,6 +111,8 @@ pub struct Look {
     pub input: InputBox,
     /// What stands in its place.
     pub panel: Option<Panel>,
+    /// The marked line of that screen is its first entry.
+    pub first_entry: bool,
     /// Claude is retrying by itself.
     pub retrying: Option<Retrying>,
     /// The footer says `esc to interrupt`: a turn is running.
@@ -134,6 +136,7 @@ impl Look {
         let rows = Rows::of(screen);
         let Some(place) = BoxPlace::find(&rows) else {
             look.panel = panel(&rows.text);
+            look.first_entry = marked(&rows.text).is_some_and(|line| line.starts_with("1. "));
             return look;
         };
         look.input = read_box(screen, &rows, &place);
@@ -224,10 +227,14 @@ struct BoxPlace {
 }
 
 impl BoxPlace {
-    /// The lowest `❯` with a no-break space in the first column between two rules. History has an
-    /// ordinary space there, dialogs an indent, and prose and tool output never reach column 0.
+    /// The lowest `❯` (2.0: `>`) with a no-break space in the first column between two rules.
+    /// History has an ordinary space there, dialogs an indent, and prose and tool output never
+    /// reach column 0.
     fn find(rows: &Rows) -> Option<Self> {
-        let prompt = rows.text.iter().rposition(|row| row.starts_with("❯\u{a0}") || row == "❯")?;
+        let prompt = rows.text.iter().rposition(|row| {
+            let rest = row.strip_prefix(['❯', '>']);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('\u{a0}'))
+        })?;
         let top = prompt.checked_sub(1).filter(|row| rows.rules[*row])?;
         let below = prompt + 1 + rows.rules[prompt + 1..].iter().position(|rule| *rule)?;
         Some(Self { top, bottom: below })
@@ -237,7 +244,7 @@ impl BoxPlace {
 fn read_box(screen: &vt100::Screen, rows: &Rows, place: &BoxPlace) -> InputBox {
     let width = screen.size().1.get();
     let first = place.top + 1;
-    // `❯` alone in its row is a prompt only with the no-break space behind it
+    // the sign alone in its row is a prompt only with the no-break space behind it
     if screen.cell(first as u16, 1).is_none_or(|cell| cell.contents() != "\u{a0}") {
         return InputBox::Absent;
     }
@@ -279,7 +286,7 @@ fn read_box(screen: &vt100::Screen, rows: &Rows, place: &BoxPlace) -> InputBox {
 }
 
 fn placeholder(row: &str) -> Placeholder {
-    let text = row.trim_start_matches(['❯', '\u{a0}', ' ']);
+    let text = row.trim_start_matches(['❯', '>', '\u{a0}', ' ']);
     [
         ("Resend your message", Placeholder::Resend),
         ("Once fixed, resend", Placeholder::OnceFixed),
@@ -314,11 +321,16 @@ fn retrying(rows: &[String]) -> Option<Retrying> {
     None
 }
 
+/// The marked line of a list.
+fn marked(rows: &[String]) -> Option<&str> {
+    rows.iter().rev().find_map(|row| row.trim_start().strip_prefix("❯ "))
+}
+
 /// Names the dialog. Asked only when there is no input box.
 fn panel(rows: &[String]) -> Option<Panel> {
     let any = |words: &str| rows.iter().any(|row| row.trim() == words);
     let begins = |words: &str| rows.iter().any(|row| row.trim_start().starts_with(words));
-    let marked = rows.iter().rev().find_map(|row| row.trim_start().strip_prefix("❯ "));
+    let marked = marked(rows);
     let keys = begins("Esc to cancel") || begins("Enter to confirm") || begins("Enter to select");
     // a menu is looked for first: a dialog that quotes a login screen is still a dialog
     if let Some(marked) = marked {

@@ -99,17 +99,23 @@ pub enum WhyNot {
 
 /// Watches one attempt at a terminal.
 #[derive(Debug)]
+// independent observations
+#[allow(clippy::struct_excessive_bools)]
 pub struct Watcher {
     launched: Timestamp,
     last_output: Instant,
     hook: Option<(Instant, Hook)>,
     typed: Option<Instant>,
+    /// The last of it was Enter: nothing was begun since.
+    typed_enter: bool,
     ending_key: Option<Instant>,
     looked: Option<Instant>,
     /// Since when there is output that no look has seen at rest.
     dirty: Option<Instant>,
     reported: bool,
     reported_line: Option<String>,
+    /// This failed sign-in was reported; the next one is another.
+    reported_login: bool,
     prompt_seen: bool,
 }
 
@@ -123,11 +129,13 @@ impl Watcher {
             last_output: now,
             hook: None,
             typed: None,
+            typed_enter: false,
             ending_key: None,
             looked: None,
             dirty: None,
             reported: false,
             reported_line: None,
+            reported_login: false,
             prompt_seen: false,
         }
     }
@@ -142,8 +150,10 @@ impl Watcher {
     pub fn input(&mut self, now: Instant, input: Input) {
         if input.is_typing() {
             self.typed = Some(now);
+            self.typed_enter = input == Input::Key(Key::Enter);
             let ending = matches!(input, Input::Key(Key::Interrupt | Key::EndOfFile));
             self.ending_key = ending.then_some(now);
+            self.reported_login &= input != Input::Key(Key::Enter);
         }
     }
 
@@ -200,12 +210,14 @@ impl Watcher {
     ) -> Option<Failure> {
         self.looked = Some(now);
         self.dirty = (!self.settled(now)).then_some(now);
-        // keys need a moment to show; an empty box before that proves nothing
+        let busy = look.is_busy() || read.status == Some(Status::Busy);
+        // keys need a moment to show, so an empty box before that proves nothing; but after
+        // Enter, once the turn is over, there is nothing left to show
         let shown = self.typed.is_some_and(|at| now.saturating_duration_since(at) >= SETTLED);
-        if shown && look.box_is_empty() {
+        if (shown || (self.typed_enter && !busy)) && look.box_is_empty() {
             self.typed = None;
         }
-        if look.is_busy() || read.status == Some(Status::Busy) {
+        if busy {
             return None;
         }
         let seen = |place: Place, text: &str, error: Option<&str>, status: Option<u16>| {
@@ -239,12 +251,16 @@ impl Watcher {
             // a turn that runs or succeeded, a line still to come, or nothing at all
             _ => None,
         };
+        let login_failed = matches!(look.panel, Some(Panel::LoginFailed(_)));
+        self.reported_login &= login_failed;
         let by_screen = || {
-            let ready = self.settled(now) && !self.reported;
+            let told = if login_failed { self.reported_login } else { self.reported };
+            let ready = self.settled(now) && !told;
             ready.then(|| by_screen(look, |text| seen(Place::Screen, text, None, None))).flatten()
         };
         let Classified { kind, status, evidence, .. } = found.or_else(by_screen)?;
         self.reported = true;
+        self.reported_login = login_failed;
         self.reported_line.clone_from(&read.tail.last_uuid);
         let evidence = vec![evidence];
         Some(Failure {

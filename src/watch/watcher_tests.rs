@@ -230,3 +230,34 @@ fn a_session_counts_as_never_prompted_only_while_hooks_run() {
     watcher.hook(start, Hook::Prompt);
     assert_eq!(turn(&watcher), TurnState::Unknown);
 }
+
+#[test]
+fn a_turn_that_fails_right_after_enter_is_not_taken_for_typing() {
+    let mut scene = Scene::failed();
+    scene.watcher.input(scene.start, Input::Text);
+    scene.watcher.input(scene.start, Input::Key(Key::Enter));
+    assert_eq!(scene.judge(500), Some(FailureKind::Api));
+    assert_eq!(scene.may_type(), Ok(()));
+    // a letter that is not shown yet is typing all the same
+    let mut scene = Scene::failed();
+    scene.watcher.input(scene.start, Input::Key(Key::Enter));
+    scene.watcher.input(scene.start, Input::Text);
+    scene.judge(500);
+    assert_eq!(scene.may_type(), Err(WhyNot::UserTyped));
+}
+
+#[test]
+fn every_failed_sign_in_is_told_and_each_once() {
+    let mut scene = Scene::failed();
+    scene.watcher = Watcher::new(scene.start, Timestamp::UNIX_EPOCH);
+    scene.read = Readings::default();
+    scene.look = Look { panel: Some(Panel::LoginMethod), ..Look::default() };
+    assert_eq!(scene.judge(3000), Some(FailureKind::SignInNeeded));
+    let failed = "✘ OAuth error: The sign-in service couldn't finish signing you in (HTTP 500).";
+    scene.look.panel = Some(Panel::LoginFailed(failed.into()));
+    assert_eq!(scene.judge(6000), Some(FailureKind::LoginService));
+    assert_eq!(scene.judge(9000), None);
+    // back to the paste and failed again before anybody looked
+    scene.watcher.input(scene.after(9500), Input::Key(Key::Enter));
+    assert_eq!(scene.judge(12_000), Some(FailureKind::LoginService));
+}

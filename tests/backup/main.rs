@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use claude_safe::backup::{Source, Store};
+use claude_safe::backup::Store;
 
 /// A home with a `.claude`, and a backup directory beside it.
 pub(crate) struct Home {
@@ -35,7 +35,6 @@ impl Home {
     pub(crate) fn claude(&self) -> PathBuf {
         self.path().join(".claude")
     }
-
 
     pub(crate) fn store(&self) -> Store {
         Store::new(self.path().join("state/backups"))

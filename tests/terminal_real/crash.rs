@@ -63,7 +63,7 @@ fn after_a_kill_with_a_tool_without_a_result_nothing_is_sent() {
     let desk = Desk::new(SignIn::Valid);
     let tool = "echo ran >> proof.txt; python3 -c 'import time; time.sleep(600)'";
     desk.service.answer(Answer::bash(tool, HELLO));
-    let terminal = desk.sit_down(&["--allowedTools", "Bash"]);
+    let terminal = desk.sit_down(&["--permission-mode", "default", "--allowedTools", "Bash"]);
     submit(&terminal, "run it");
     let proof = desk.sandbox.project().join("proof.txt");
     assert!(wait_until(SOON, || proof.exists().then_some(())).is_some(), "{}", terminal.screen());

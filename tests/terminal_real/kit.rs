@@ -8,11 +8,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use claude_safe_testkit::claude::MEASURED;
-use claude_safe_testkit::{FakeService, Sandbox, SignIn, Terminal, real_claude, wait_until};
+use claude_safe_testkit::{
+    Behaviour, FakeService, Sandbox, SignIn, Terminal, real_claude, wait_until,
+};
 use serde_json::Value;
 
 /// Enough for a start, a turn or a recovery on a loaded machine.
-pub const SOON: Duration = Duration::from_secs(90);
+pub const SOON: Duration = Duration::from_secs(60);
 /// A screen that is drawn rests this long.
 const SETTLED: Duration = Duration::from_millis(800);
 /// What the fake service answers.
@@ -106,6 +108,17 @@ impl Desk {
         format!("requests:\n{}journal:\n{journal}log:\n{log}", self.service.summary())
     }
 
+    /// The outage is over.
+    pub fn service_is_back(&self) {
+        self.service.set_api(Behaviour::Ok);
+        self.service.set_oauth(Behaviour::Ok);
+    }
+
+    /// Waits until we have decided to act on a failure.
+    pub fn wait_for_plan(&self) {
+        self.wait_for_some("decided", |all| all.iter().any(|one| one["decision"] == "act"));
+    }
+
     /// The requests of turns that were answered with 200.
     pub fn answered(&self) -> usize {
         self.service.turns().iter().filter(|turn| turn.status == Some(200)).count()
@@ -143,8 +156,14 @@ pub fn draft(terminal: &Terminal, text: &str) {
 
 /// Types a line and Enter.
 pub fn submit(terminal: &Terminal, text: &str) {
+    /// An Enter during start-up may be lost, on any version, with us or without.
+    const TAKEN: Duration = Duration::from_secs(5);
     draft(terminal, text);
     terminal.send("\r");
+    let left = || terminal.screen().input().as_deref() != Some(text);
+    if wait_until(TAKEN, || left().then_some(())).is_none() {
+        terminal.send("\r");
+    }
 }
 
 /// Waits until the screen rests and the box is empty.

@@ -1,20 +1,17 @@
 //! An outage passes, and the turn is completed with no key pressed.
 
-use std::time::Duration;
-
-use claude_safe_testkit::{Behaviour, Script, SignIn};
+use claude_safe_testkit::{Behaviour, SignIn};
 
 use crate::kit::{Desk, HELLO, OURS, SOON, answered, submit};
-
-const A_WHILE: Duration = Duration::from_secs(12);
 
 #[test]
 fn a_failing_refresh_that_comes_back_completes_the_turn() {
     let desk = Desk::new(SignIn::Expired);
-    desk.service.set_oauth(Script::down_for(A_WHILE, Behaviour::error(500)));
+    desk.service.set_oauth(Behaviour::error(500));
     let terminal = desk.sit_down::<&str>(&[]);
     submit(&terminal, "hello");
     terminal.wait_for_text(SOON, "claude-safe: sign-in service down");
+    desk.service_is_back();
     answered(&terminal);
     let turns = desk.service.turns();
     let done: Vec<_> = turns.iter().filter(|turn| turn.status == Some(200)).collect();
@@ -29,10 +26,11 @@ fn a_failing_refresh_that_comes_back_completes_the_turn() {
 #[test]
 fn a_failing_api_that_comes_back_completes_the_turn() {
     let desk = Desk::new(SignIn::Valid).gives_up_soon();
-    desk.service.set_api(Script::down_for(A_WHILE, Behaviour::error(500)));
+    desk.service.set_api(Behaviour::error(500));
     let terminal = desk.sit_down::<&str>(&[]);
     submit(&terminal, "hello");
     terminal.wait_for_text(SOON, "claude-safe: API failing (500)");
+    desk.service_is_back();
     terminal.wait_for_text(SOON, HELLO);
     desk.wait_for_events("recovered", 1);
     assert_eq!(desk.answered(), 1, "{}", desk.tells());

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use claude_safe_testkit::{Answer, Behaviour, Script, SignIn, Terminal};
+use claude_safe_testkit::{Answer, Behaviour, SignIn, Terminal};
 use serde_json::json;
 
 use crate::kit::{Desk, HELLO, OURS, SOON, answered, at_rest, draft, ready, submit};
@@ -22,7 +22,7 @@ fn rests(terminal: &Terminal) {
 /// A session whose turn has just failed, while the service stays down.
 fn failed_turn(desk: &Desk) -> Terminal {
     desk.service.set_api(Behaviour::error(500));
-    let terminal = desk.sit_down::<&str>(&[]);
+    let terminal = desk.sit_down(&["--permission-mode", "default"]);
     submit(&terminal, "hello");
     desk.wait_for_some("decided", |all| all.iter().any(|one| one["decision"] == "act"));
     terminal
@@ -78,10 +78,10 @@ fn a_failure_of_yesterday_that_a_resume_repaints_is_left_alone() {
 
 #[test]
 fn a_draft_begun_before_the_failure_is_neither_sent_nor_changed() {
-    let desk = Desk::new(SignIn::Valid).gives_up_soon();
-    // the failure comes four seconds after the prompt
-    let pause = Behaviour::Drip(Duration::from_secs(4));
-    desk.service.set_api(Script::Requests(vec![pause, Behaviour::error(500)]));
+    let mut desk = Desk::new(SignIn::Valid);
+    // time to type while Claude still tries
+    desk.sandbox.env("CLAUDE_CODE_MAX_RETRIES", "4");
+    desk.service.set_api(Behaviour::error(500));
     let terminal = desk.sit_down::<&str>(&[]);
     submit(&terminal, "hello");
     draft(&terminal, "my next thought");
@@ -154,32 +154,42 @@ fn a_permission_dialog_after_a_failure_is_not_answered_by_the_old_plan() {
     assert!(!desk.sandbox.project().join("proof.txt").exists());
 }
 
-#[test]
-fn the_five_hour_limit_is_left_to_claude() {
-    let desk = Desk::new(SignIn::Valid);
-    let resets = jiff::Timestamp::now().as_second().unsigned_abs() + 2 * 3600;
-    desk.service.set_api(Behaviour::usage_limit("five_hour", resets));
+/// A turn that meets this limit, without and with the layer that lets Claude retry.
+fn limit(claim: &str, hours: u64, shows: &str, retries_itself: bool) {
+    let mut desk = Desk::new(SignIn::Valid);
+    if !retries_itself {
+        desk = desk.gives_up_soon();
+    }
+    let resets = jiff::Timestamp::now().as_second().unsigned_abs() + hours * 3600;
+    desk.service.set_api(Behaviour::usage_limit(claim, resets));
     let terminal = desk.sit_down::<&str>(&[]);
     submit(&terminal, "hello");
-    terminal.wait_for_text(SOON, "Continuing automatically at");
-    let decided = desk.wait_for_events("decided", 1);
-    assert_eq!(decided[0]["decision"], "stand_aside", "{}", desk.tells());
-    rests(&terminal);
-    terminal.wait_for_text(SOON, "Continuing automatically at");
-    assert!(desk.events("asked").is_empty());
+    terminal.wait_for_text(SOON, shows);
+    if retries_itself {
+        assert!(desk.events("failed").is_empty(), "{}", desk.tells());
+    } else {
+        let decided = desk.wait_for_events("decided", 1);
+        assert_eq!(decided[0]["decision"], "stand_aside", "{}", desk.tells());
+        rests(&terminal);
+    }
+    terminal.wait_for_text(SOON, shows);
+    assert!(desk.events("asked").is_empty(), "{}", desk.tells());
+    assert_eq!(typed_by_us(&desk), 0, "{}", desk.tells());
+}
+
+#[test]
+fn the_wait_for_the_five_hour_limit_is_left_to_claude() {
+    limit("five_hour", 2, "Continuing automatically at", false);
 }
 
 #[test]
 fn the_weekly_limits_menu_is_not_answered() {
-    let desk = Desk::new(SignIn::Valid);
-    let resets = jiff::Timestamp::now().as_second().unsigned_abs() + 48 * 3600;
-    desk.service.set_api(Behaviour::usage_limit("seven_day", resets));
-    let terminal = desk.sit_down::<&str>(&[]);
-    submit(&terminal, "hello");
-    terminal.wait_for_text(SOON, "Stop and wait for limit to reset");
-    rests(&terminal);
-    terminal.wait_for_text(SOON, "Stop and wait for limit to reset");
-    assert!(desk.events("asked").is_empty(), "{}", desk.tells());
+    limit("seven_day", 48, "Stop and wait for limit to reset", false);
+}
+
+#[test]
+fn a_limit_that_claude_itself_retries_is_left_to_it() {
+    limit("seven_day", 48, "Weekly limit reached · retrying in", true);
 }
 
 #[test]

@@ -4,43 +4,42 @@
 //! looked at; nothing is typed unless the watcher allows it, twice: before the paste, and
 //! before Enter. The user's own typing ends whatever was planned.
 
-use std::future::pending;
+mod asking;
+mod deciding;
+mod signing_in;
+
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::contained::Contained;
 use super::readings::Witness;
 use crate::claude::args::ClaudeArgs;
 use crate::claude::hooks::{HookEvent, HookName};
 use crate::claude::resume_hint::ResumeHint;
 use crate::journal::Event as Entry;
-use crate::ladder::{Decision, Reason, Rung, Standing};
-use crate::launch::terminal::{Event, Launch, Relay, SpawnError, Tty, spawn};
+use crate::ladder::Rung;
+use crate::launch::terminal::{Event, Launch, PtyChild, Relay, SpawnError, Tty, guarded, spawn};
 use crate::notice::Notice;
 use crate::notify::Occasion;
-use crate::run::advice::what;
 use crate::run::waiting::WaitEnd;
 use crate::run::{Run, next_hook, now_here};
-use crate::service::{Health, Lock, LockName, locks};
+use crate::service::{Health, Lock};
 use crate::watch::{
-    ExitReason, Failure, FailureKind, Hook, InputBox, InputSplitter, Look, Readings, Screen,
-    TurnState, Verdict, Watcher, WhyNot, is_typable,
+    ExitReason, Failure, FailureKind, Hook, Input, InputBox, InputSplitter, Look, Readings, Screen,
+    Verdict, Watcher,
 };
 
-/// The pasted message must be seen in the box within this.
-const SHOWN_WITHIN: Duration = Duration::from_secs(3);
-/// A turn must begin this soon after Enter.
-const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+use signing_in::Return;
+
 /// How often the screen is looked at while the message is on its way.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A screen that has not settled, or a lock that another run holds, is asked for again.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// How often credentials are looked at while a sign-in is needed.
 const SIGN_IN_EVERY: Duration = Duration::from_secs(2);
-/// A child that is ended for a relaunch gets this long to leave by itself.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// How an attempt ended.
 pub(super) enum Ended {
@@ -68,6 +67,8 @@ enum Stage {
     Entered { at: Instant },
     /// Someone must sign in; whoever does, from wherever, lets us go on.
     Person(Failure),
+    /// A sign-in that the service failed is seen through.
+    SigningIn(Return),
     /// The child is being ended.
     Ending(Failure),
 }
@@ -89,27 +90,18 @@ struct Attempt<'r, 't> {
     /// The prompt was seen, so that an end is no longer one at start-up.
     ready: bool,
     ended_by_signal: bool,
+    /// Input that is held back while ours is on its way: it counts as typed once it follows.
+    held: Option<Input>,
+    /// The last key that was not Enter.
+    other_key: Option<Instant>,
+    /// The person chose the first entry of the login menu.
+    chose_first: bool,
+    contained: Contained,
 }
 
 /// Runs one child to its end.
 pub(super) async fn run(run: &mut Run, tty: &mut Tty) -> io::Result<Ended> {
-    let launch = Launch {
-        program: run.plan.program.clone(),
-        argv0: None,
-        args: run.plan.args(),
-        env: run.plan.environment().into_iter().map(|(name, value)| (name.into(), value)).collect(),
-        cwd: run.plan.cwd.clone().filter(|dir| dir.is_dir()),
-    };
-    let child = spawn(&launch, tty).map_err(|error| {
-        let kind = match &error {
-            SpawnError::NotFound { .. } => io::ErrorKind::NotFound,
-            SpawnError::CannotRun { .. } | SpawnError::Directory { .. } => {
-                io::ErrorKind::PermissionDenied
-            }
-            SpawnError::Pty(_) => io::ErrorKind::Other,
-        };
-        io::Error::new(kind, error)
-    })?;
+    let child = spawned(run, tty)?;
     let size = tty.size();
     let mut relay = Relay::start(tty, child)?;
     rewrite_last_words(&mut relay, &run.user);
@@ -131,9 +123,34 @@ pub(super) async fn run(run: &mut Run, tty: &mut Tty) -> io::Result<Ended> {
         last_key: now,
         ready: false,
         ended_by_signal: false,
+        held: None,
+        other_key: None,
+        chose_first: false,
+        contained: Contained::default(),
     };
     let exit = attempt.live().await;
     Ok(attempt.ended(exit))
+}
+
+/// Starts the plan's child in a terminal of its own.
+pub(in crate::run) fn spawned(run: &Run, tty: &Tty) -> io::Result<PtyChild> {
+    let launch = Launch {
+        program: run.plan.program.clone(),
+        argv0: None,
+        args: run.plan.args(),
+        env: run.plan.environment().into_iter().map(|(name, value)| (name.into(), value)).collect(),
+        cwd: run.plan.cwd.clone().filter(|dir| dir.is_dir()),
+    };
+    spawn(&launch, tty).map_err(|error| {
+        let kind = match &error {
+            SpawnError::NotFound { .. } => io::ErrorKind::NotFound,
+            SpawnError::CannotRun { .. } | SpawnError::Directory { .. } => {
+                io::ErrorKind::PermissionDenied
+            }
+            SpawnError::Pty(_) => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    })
 }
 
 /// Claude's "Resume this session with" must not name the settings we added.
@@ -153,55 +170,93 @@ impl Attempt<'_, '_> {
                     let now = Instant::now();
                     match event {
                         Event::Output(bytes) => {
-                            self.screen.feed(bytes);
+                            self.contained.run(|| self.screen.feed(bytes));
                             self.watcher.output(now);
                         }
                         Event::Input(bytes) => {
-                            let typed: Vec<_> = self.splitter.split(bytes);
-                            for piece in typed {
-                                self.watcher.input(now, piece.input);
-                                if piece.input.is_typing() {
-                                    self.user_typed(now);
+                            let typed = self.contained.run(|| self.splitter.split(bytes));
+                            let typed = typed.unwrap_or_default();
+                            self.analyse(|this| {
+                                for piece in &typed {
+                                    this.input(now, piece.input);
                                 }
-                            }
+                            });
                         }
-                        Event::Resized(size) => self.screen.resize(size.rows, size.cols),
+                        Event::Resized(size) => {
+                            self.contained.run(|| self.screen.resize(size.rows, size.cols));
+                        }
                         Event::Signal(_) => self.ended_by_signal = true,
                         Event::Suspended | Event::Resumed => {}
                         Event::Exited(reason) => return reason,
                     }
                 }
-                event = next_hook(self.run.hooks.as_ref()) => self.hooked(&event),
-                done = progress(&mut self.stage) => self.progressed(done),
+                event = next_hook(self.run.hooks.as_ref()) => {
+                    self.analyse(|this| this.hooked(&event));
+                }
+                done = progress(&mut self.stage) => self.analyse(|this| this.progressed(done)),
                 () = until(deadline) => {}
             }
-            self.step();
+            self.analyse(Self::step);
+        }
+    }
+
+    /// Runs analysis, which must never stop the relay: after a panic this child is relayed on
+    /// without any.
+    fn analyse(&mut self, work: impl FnOnce(&mut Self)) {
+        let mut contained = std::mem::take(&mut self.contained);
+        contained.run(|| work(self));
+        let failed = contained.failed();
+        self.contained = contained;
+        // A child that is being ended is not kept by that.
+        if failed && !matches!(self.stage, Stage::Watching | Stage::Ending(_)) {
+            self.stage = Stage::Watching;
+            self.relay.hold_input(false);
+            Notice::clear(&self.run.dir);
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
+        if self.contained.failed() {
+            return None;
+        }
         let soon = |every| Some(Instant::now() + every);
         let own = match &self.stage {
-            Stage::Pasted { .. } | Stage::Entered { .. } => soon(LOOK_EVERY),
+            Stage::Pasted { .. }
+            | Stage::Entered { .. }
+            | Stage::SigningIn(Return::ToMenu(_) | Return::ToPaste(_)) => soon(LOOK_EVERY),
             Stage::Person(_) => soon(SIGN_IN_EVERY),
             _ => None,
         };
         [own, self.watcher.next_deadline()].into_iter().flatten().min()
     }
 
+    fn input(&mut self, now: Instant, input: Input) {
+        if matches!(self.stage, Stage::Pasted { .. } | Stage::Entered { .. }) {
+            return self.held(now, input);
+        }
+        self.note_login_choice(now, input);
+        self.watcher.input(now, input);
+        if input.is_typing() {
+            self.user_typed(now);
+        }
+    }
+
     /// The user is at the keys: what we had planned for this failure is off.
     fn user_typed(&mut self, now: Instant) {
         self.last_key = now;
         match &self.stage {
-            Stage::Weighing(..) => self.stand_aside("the user types"),
+            Stage::Weighing(..) | Stage::SigningIn(_) => self.stand_aside("the user types"),
             Stage::Waiting { began, .. } => {
                 let began = *began;
                 self.run.waited("user", began);
                 self.stand_aside("the user types");
             }
-            // Held back until ours is sent, or after it: nothing is mixed.
-            Stage::Pasted { .. } | Stage::Entered { .. } => {}
-            Stage::Person(_) | Stage::Watching | Stage::Ending(_) => {}
+            // While ours is on its way, input is held.
+            Stage::Pasted { .. }
+            | Stage::Entered { .. }
+            | Stage::Person(_)
+            | Stage::Watching
+            | Stage::Ending(_) => {}
         }
     }
 
@@ -210,7 +265,7 @@ impl Attempt<'_, '_> {
         self.stage = Stage::Watching;
         self.failed_at_line = None;
         self.locks.clear();
-        self.relay.hold_input(false);
+        self.release();
         Notice::clear(&self.run.dir);
     }
 
@@ -257,12 +312,6 @@ impl Attempt<'_, '_> {
         }
     }
 
-    fn taken(&mut self) {
-        self.run.journal.record(Entry::Asked { taken: true });
-        self.relay.hold_input(false);
-        Notice::clear(&self.run.dir);
-    }
-
     fn turn_succeeded(&mut self) {
         self.locks.clear();
         if self.run.recovered() {
@@ -286,6 +335,11 @@ impl Attempt<'_, '_> {
                     WaitEnd::Horizon => self.stand_aside("the horizon has come"),
                 }
             }
+            (Stage::SigningIn(Return::Waiting(text, _)), Done::Answers) => {
+                self.leave_failed_login(&text);
+            }
+            (Stage::Ending(failure), _) => self.stage = Stage::Ending(failure),
+            (_, Done::Panicked) => self.stand_aside("a wait failed"),
             (stage, _) => self.stage = stage,
         }
     }
@@ -295,23 +349,14 @@ impl Attempt<'_, '_> {
         let now = Instant::now();
         match &self.stage {
             Stage::Pasted { .. } => self.confirm(now),
-            Stage::Entered { at } if now.duration_since(*at) > TAKEN_WITHIN => {
-                self.run.journal.record(Entry::Asked { taken: false });
-                self.stand_aside("the message was not taken");
-            }
-            Stage::Entered { .. } => {
-                // Without hooks, Claude's own note tells.
-                let (look, read) = self.look();
-                if look.is_busy() || read.status == Some(crate::claude::session_file::Status::Busy)
-                {
-                    self.turn_began(now);
-                }
-            }
-            Stage::Person(failure) if failure.kind == FailureKind::SignInNeeded => {
-                if self.run.sign_in().can_refresh() {
-                    let failure = failure.clone();
-                    self.wait(failure, Rung::AskAgain, Duration::ZERO);
-                }
+            Stage::Entered { at } => self.entered(*at, now),
+            Stage::SigningIn(_) => self.return_to_paste(now),
+            Stage::Person(failure)
+                if failure.kind == FailureKind::SignInNeeded
+                    && self.run.sign_in().can_refresh() =>
+            {
+                let failure = failure.clone();
+                self.wait(failure, Rung::AskAgain, Duration::ZERO);
             }
             _ => {}
         }
@@ -329,139 +374,6 @@ impl Attempt<'_, '_> {
         (look, read)
     }
 
-    fn judge(&mut self, now: Instant) {
-        let (look, read) = self.look();
-        let rules = &self.run.rules;
-        let failure = self.watcher.judge(now, &look, &read, rules, None, &now_here());
-        let Some(failure) = failure else { return };
-        if !matches!(self.stage, Stage::Watching | Stage::Person(_)) {
-            return;
-        }
-        self.failed_at_line.clone_from(&read.tail.last_uuid);
-        let health = Box::pin(self.run.health(&failure));
-        self.stage = Stage::Weighing(failure, health);
-    }
-
-    fn decide(&mut self, failure: Failure, health: &Health) {
-        let now = Instant::now();
-        let (look, read) = self.look();
-        let why_not = self.watcher.may_type(now, &look, &read).err();
-        let typable = is_typable(&self.run.plan.message).is_ok();
-        let box_empty = look.box_is_empty() && look.panel.is_none();
-        let idle = self.run.config.duration("watch.unattended_after");
-        let alone = now.duration_since(self.last_key) >= idle;
-        let standing = Standing::TerminalLiving {
-            can_ask: typable && matches!(why_not, None | Some(WhyNot::NotSettled)),
-            may_relaunch: why_not == Some(WhyNot::NoPlaceholder)
-                && box_empty
-                && failure.turn != TurnState::ToolOpen
-                && !self.run.user.prompt_is_uncertain(),
-            may_end: alone && box_empty && self.run.config.switch("rungs.end_terminal"),
-        };
-        match self.run.decide(&failure, standing, health) {
-            Decision::Act { rung, after } => self.wait(failure, rung, after),
-            Decision::WaitForPerson(Reason(why)) => {
-                self.show(&failure, None, &why);
-                self.tell(Occasion::PersonNeeded, &format!("{}: {why}", what(&failure)));
-                self.stage = Stage::Person(failure);
-            }
-            Decision::StandAside(Reason(why)) => self.stand_aside(&why),
-            Decision::GiveUp(Reason(why)) => {
-                self.show(&failure, None, &why);
-                self.tell(Occasion::GaveUp, &why);
-            }
-        }
-    }
-
-    fn wait(&mut self, failure: Failure, rung: Rung, after: Duration) {
-        let end = Box::pin(self.run.wait(failure.kind, after));
-        self.show(&failure, Some(after), "esc cancels");
-        self.stage = Stage::Waiting { failure, rung, began: tokio::time::Instant::now(), end };
-    }
-
-    /// Puts a line into Claude's own status line.
-    fn show(&mut self, failure: &Failure, after: Option<Duration>, hint: &str) {
-        let due = after.and_then(|after| Timestamp::now().checked_add(after).ok());
-        let notice = Notice { what: what(failure), due, hint: hint.to_owned() };
-        if let Err(error) = notice.show(&self.run.dir) {
-            tracing::warn!(%error, "no status line");
-        }
-    }
-
-    fn act(&mut self, failure: Failure, rung: Rung) {
-        match rung {
-            Rung::AskAgain => self.ask(failure),
-            _ => self.end_child(failure),
-        }
-    }
-
-    /// First step: paste the message, if everything allows it.
-    fn ask(&mut self, failure: Failure) {
-        let now = Instant::now();
-        let (look, read) = self.look();
-        match self.watcher.may_type(now, &look, &read) {
-            Ok(()) if !self.lock(&read) => return self.wait(failure, Rung::AskAgain, ASK_AGAIN),
-            Ok(()) => {}
-            Err(WhyNot::NotSettled) => return self.wait(failure, Rung::AskAgain, ASK_AGAIN),
-            Err(why) => return self.stand_aside(&why.to_string()),
-        }
-        self.relay.hold_input(true);
-        let message = &self.run.plan.message;
-        self.relay.inject(format!("\x1b[200~{message}\x1b[201~").as_bytes());
-        self.stage = Stage::Pasted { at: now };
-    }
-
-    /// Second step: Enter, once the box holds exactly our text.
-    fn confirm(&mut self, now: Instant) {
-        let Stage::Pasted { at } = self.stage else { return };
-        let (look, read) = self.look();
-        let message = self.run.plan.message.clone();
-        match self.watcher.may_enter(&look, &read, &message) {
-            Ok(()) => {
-                self.relay.inject(b"\r");
-                self.failed_at_line = None;
-                self.stage = Stage::Entered { at: now };
-            }
-            Err(WhyNot::NotOurText) if now.duration_since(at) < SHOWN_WITHIN => {}
-            Err(why) => self.stand_aside(&why.to_string()),
-        }
-    }
-
-    /// One run at a time asks in a session, and with an expired token in a directory.
-    fn lock(&mut self, read: &Readings) -> bool {
-        let session = read.session.clone().unwrap_or_default();
-        let mut names = vec![LockName::Session(&session)];
-        let expired = read.sign_in == Some(crate::claude::credentials::SignIn::Expired);
-        if expired {
-            names.push(LockName::Launch(&self.run.claude_dir));
-        }
-        self.locks.clear();
-        for name in names {
-            match locks::try_lock(&self.run.state_dir, name) {
-                Ok(Some(lock)) => self.locks.push(lock),
-                Ok(None) => {
-                    self.locks.clear();
-                    return false;
-                }
-                // A state directory that cannot be written to must not stop a recovery.
-                Err(error) => tracing::warn!(%error, "no lock"),
-            }
-        }
-        true
-    }
-
-    /// Ends the child, to start it again in the same session.
-    fn end_child(&mut self, failure: Failure) {
-        let (look, _) = self.look();
-        if !look.box_is_empty() {
-            return self.stand_aside("there is a draft");
-        }
-        Notice::clear(&self.run.dir);
-        self.relay.swallow_output(true);
-        self.relay.end(GRACE);
-        self.stage = Stage::Ending(failure);
-    }
-
     /// What the end of the child means.
     fn ended(mut self, exit: ExitReason) -> Ended {
         Notice::clear(&self.run.dir);
@@ -474,12 +386,17 @@ impl Attempt<'_, '_> {
             }
             return Ended::Finished(exit);
         }
-        let (_, read) = self.look();
-        let words = (!self.ready).then(|| self.screen.text());
-        let rules = &self.run.rules;
-        let verdict =
-            self.watcher.exited(Instant::now(), exit, words.as_deref(), &read, rules, &now_here());
-        Ended::Verdict(verdict, exit)
+        if self.contained.failed() {
+            return Ended::Finished(exit);
+        }
+        let verdict = guarded(|| {
+            let (_, read) = self.look();
+            let words = (!self.ready).then(|| self.screen.text());
+            let rules = &self.run.rules;
+            let now = Instant::now();
+            self.watcher.exited(now, exit, words.as_deref(), &read, rules, &now_here())
+        });
+        verdict.map_or(Ended::Finished(exit), |verdict| Ended::Verdict(verdict, exit))
     }
 }
 
@@ -487,14 +404,31 @@ impl Attempt<'_, '_> {
 enum Done {
     Health(Health),
     Wait(WaitEnd),
+    /// The token endpoint answers.
+    Answers,
+    /// Nothing comes of it.
+    Panicked,
 }
 
 async fn progress(stage: &mut Stage) -> Done {
     match stage {
-        Stage::Weighing(_, health) => Done::Health(health.await),
-        Stage::Waiting { end, .. } => Done::Wait(end.await),
+        Stage::Weighing(_, health) => contained(health, Done::Health).await,
+        Stage::Waiting { end, .. } => contained(end, Done::Wait).await,
+        Stage::SigningIn(Return::Waiting(_, answers)) => {
+            contained(answers, |()| Done::Answers).await
+        }
         _ => pending().await,
     }
+}
+
+/// Polls what is ours alone, so that its panic is no end of the relay.
+async fn contained<T>(future: &mut Future<T>, done: impl Fn(T) -> Done) -> Done {
+    poll_fn(|cx| match guarded(|| future.as_mut().poll(cx)) {
+        Some(Poll::Ready(value)) => Poll::Ready(done(value)),
+        Some(Poll::Pending) => Poll::Pending,
+        None => Poll::Ready(Done::Panicked),
+    })
+    .await
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -2,6 +2,7 @@
 //! own, with lines of ours on stderr; while a child runs, nothing here writes to it.
 
 mod attempt;
+mod contained;
 mod readings;
 
 use std::io;
@@ -14,6 +15,7 @@ use super::Run;
 use super::advice::what;
 use super::fixes::question;
 use super::waiting::WaitEnd;
+use crate::claude::transcript;
 use crate::claude::version::{self, RESUMES_INTERRUPTED_TURN};
 use crate::error::exit;
 use crate::ladder::{Decision, Reason, Rung, Standing};
@@ -24,6 +26,7 @@ use crate::plan::Continuation;
 use crate::watch::{ExitReason, Failure, TurnState, Verdict, is_typable};
 
 use attempt::Ended;
+pub(in crate::run) use attempt::spawned;
 
 /// Someone who does not answer within this says no.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -37,13 +40,14 @@ pub(in crate::run) async fn run(run: &mut Run) -> io::Result<i32> {
     loop {
         let ended = attempt::run(run, &mut tty).await?;
         let failure = match ended {
-            Ended::Finished(exit) => return Ok(finish(run, exit)),
+            Ended::Finished(exit) | Ended::Verdict(Verdict::Done(exit), _) => {
+                return Ok(finish(run, exit));
+            }
             // The wait was inside Claude's own screen.
             Ended::ForRelaunch(failure) => {
                 go_on(run, &failure);
                 continue;
             }
-            Ended::Verdict(Verdict::Done(exit), _) => return Ok(finish(run, exit)),
             Ended::Verdict(Verdict::Failed(failure), exit) => {
                 match weigh(run, &mut tty, &failure, exit).await {
                     Err(code) => return Ok(run.end(code, Some(exit))),
@@ -76,7 +80,8 @@ async fn weigh(
         | Decision::StandAside(Reason(why))
         | Decision::GiveUp(Reason(why)) => {
             run.say(&format!("{}: {why}", what(failure)));
-            if let Some(session) = &run.session {
+            let kept = |id: &&String| transcript::find(&run.claude_dir, id).is_some();
+            if let Some(session) = run.session.as_ref().filter(kept) {
                 run.say(&format!("the conversation is kept: claude --resume {session}"));
             }
             return Err(exit.shell_code());
@@ -103,7 +108,12 @@ async fn confirmed(tty: &mut Tty, question: &str) -> bool {
 }
 
 /// Waits between two attempts. The exit code, if the user or a signal ends the run.
-async fn pause(run: &mut Run, tty: &mut Tty, failure: &Failure, after: Duration) -> Option<i32> {
+pub(in crate::run) async fn pause(
+    run: &mut Run,
+    tty: &mut Tty,
+    failure: &Failure,
+    after: Duration,
+) -> Option<i32> {
     let began = Instant::now();
     let wait = run.wait(failure.kind, after);
     tokio::pin!(wait);

@@ -1,0 +1,109 @@
+//! From a failure to what is done about it at a living terminal. In: what was judged and what
+//! the service says. Out: a stage. Nothing here types; ending the child is its strongest means.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::{Attempt, Stage};
+use crate::ladder::{Decision, Reason, Rung, Standing};
+use crate::notice::Notice;
+use crate::notify::Occasion;
+use crate::run::advice::what;
+use crate::run::now_here;
+use crate::service::Health;
+use crate::watch::{Failure, FailureKind, Look, TurnState, WhyNot, is_typable};
+
+/// A child that is ended for a relaunch gets this long to leave by itself.
+const GRACE: Duration = Duration::from_secs(10);
+
+impl Attempt<'_, '_> {
+    pub(super) fn judge(&mut self, now: Instant) {
+        let (look, read) = self.look();
+        let rules = &self.run.rules;
+        let failure = self.watcher.judge(now, &look, &read, rules, None, &now_here());
+        let Some(failure) = failure else { return };
+        if !matches!(self.stage, Stage::Watching | Stage::Person(_)) {
+            return;
+        }
+        self.failed_at_line.clone_from(&read.tail.last_uuid);
+        let health = Box::pin(self.run.health(&failure));
+        self.stage = Stage::Weighing(failure, health);
+    }
+
+    pub(super) fn decide(&mut self, failure: Failure, health: &Health) {
+        let now = Instant::now();
+        let (look, read) = self.look();
+        let why_not = self.watcher.may_type(now, &look, &read).err();
+        let typable = is_typable(&self.run.plan.message).is_ok();
+        let box_empty = look.box_is_empty() && look.panel.is_none();
+        let idle = self.run.config.duration("watch.unattended_after");
+        let alone = now.duration_since(self.last_key) >= idle;
+        let standing = Standing::TerminalLiving {
+            can_ask: typable && matches!(why_not, None | Some(WhyNot::NotSettled)),
+            may_relaunch: why_not == Some(WhyNot::NoPlaceholder)
+                && self.may_relaunch(&look, &failure),
+            may_end: alone && box_empty && self.run.config.switch("rungs.end_terminal"),
+        };
+        let decision = self.run.decide(&failure, standing, health);
+        if failure.kind == FailureKind::LoginService {
+            return self.see_login_through(&failure);
+        }
+        match decision {
+            Decision::Act { rung, after } => self.wait(failure, rung, after),
+            Decision::WaitForPerson(Reason(why)) => {
+                self.show(&failure, None, &why);
+                self.tell(Occasion::PersonNeeded, &format!("{}: {why}", what(&failure)));
+                self.stage = Stage::Person(failure);
+            }
+            Decision::StandAside(Reason(why)) => self.stand_aside(&why),
+            Decision::GiveUp(Reason(why)) => {
+                self.show(&failure, None, &why);
+                self.tell(Occasion::GaveUp, &why);
+            }
+        }
+    }
+
+    /// Whether nothing would be lost if this child were ended and resumed.
+    pub(super) fn may_relaunch(&self, look: &Look, failure: &Failure) -> bool {
+        look.box_is_empty()
+            && look.panel.is_none()
+            && failure.turn != TurnState::ToolOpen
+            && self.run.config.allows(Rung::Relaunch)
+            && !self.run.user.prompt_is_uncertain()
+    }
+
+    pub(super) fn wait(&mut self, failure: Failure, rung: Rung, after: Duration) {
+        let end = Box::pin(self.run.wait(failure.kind, after));
+        self.show(&failure, Some(after), "esc cancels");
+        self.stage = Stage::Waiting { failure, rung, began: tokio::time::Instant::now(), end };
+    }
+
+    /// Puts a line into Claude's own status line.
+    fn show(&mut self, failure: &Failure, after: Option<Duration>, hint: &str) {
+        let due = after.and_then(|after| Timestamp::now().checked_add(after).ok());
+        let notice = Notice { what: what(failure), due, hint: hint.to_owned() };
+        if let Err(error) = notice.show(&self.run.dir) {
+            tracing::warn!(%error, "no status line");
+        }
+    }
+
+    pub(super) fn act(&mut self, failure: Failure, rung: Rung) {
+        match rung {
+            Rung::AskAgain => self.ask(failure),
+            _ => self.end_child(failure),
+        }
+    }
+
+    /// Ends the child, to start it again in the same session.
+    pub(super) fn end_child(&mut self, failure: Failure) {
+        let (look, _) = self.look();
+        if !look.box_is_empty() {
+            return self.stand_aside("there is a draft");
+        }
+        Notice::clear(&self.run.dir);
+        self.relay.swallow_output(true);
+        self.relay.end(GRACE);
+        self.stage = Stage::Ending(failure);
+    }
+}

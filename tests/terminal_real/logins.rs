@@ -1,0 +1,109 @@
+//! Sign-ins that the service fails: seen through, and never by a key on any other screen.
+
+use std::time::Duration;
+
+use claude_safe_testkit::{Behaviour, RequestKind, SignIn, Terminal};
+
+use crate::kit::{Desk, SOON, code, submit};
+
+const CODE: &str = "fake-code#fake-state";
+const FAILED: &str = "Press Enter to retry";
+
+/// A session whose `/login` has just failed with a 500.
+fn failed_login(desk: &Desk) -> Terminal {
+    desk.service.set_oauth(Behaviour::error(500));
+    let terminal = desk.sit_down::<&str>(&[]);
+    submit(&terminal, "/login");
+    terminal.wait_for_text(SOON, "Select login method:");
+    // as a person: the screen first, then the key
+    terminal.wait_until_quiet(SOON, Duration::from_millis(800));
+    terminal.send("\r");
+    terminal.wait_for_text(SOON, "Paste code here if prompted");
+    terminal.wait_until_quiet(SOON, Duration::from_millis(800));
+    paste_code(&terminal);
+    terminal.wait_for_text(SOON, FAILED);
+    terminal
+}
+
+fn paste_code(terminal: &Terminal) {
+    terminal.send(CODE);
+    terminal.wait_until_quiet(SOON, Duration::from_millis(800));
+    terminal.send("\r");
+}
+
+fn failed(desk: &Desk) {
+    desk.wait_for_some("failed", |all| {
+        all.iter().any(|one| one["failure"]["kind"] == "login_service")
+    });
+}
+
+#[test]
+fn a_failed_login_is_brought_back_to_the_paste_once_the_service_answers() {
+    let desk = Desk::new(SignIn::None);
+    let terminal = failed_login(&desk);
+    failed(&desk);
+    let exchanges = desk.service.requests_of(RequestKind::Token).len();
+    terminal.wait_until_quiet(SOON, Duration::from_secs(5));
+    terminal.wait_for_text(SOON, FAILED);
+    let bells = terminal.screen().bells();
+    assert!(bells > 0, "it was said");
+    desk.service.set_oauth(Behaviour::Ok);
+    terminal.wait_for_text(SOON, "Paste code here if prompted");
+    terminal.wait_for_screen(SOON, "a bell", |now| now.bells() > bells);
+    assert_eq!(desk.service.requests_of(RequestKind::Token).len(), exchanges);
+    terminal.wait_until_quiet(SOON, Duration::from_millis(800));
+    paste_code(&terminal);
+    terminal.wait_for_text(SOON, "Login successful");
+}
+
+#[test]
+fn a_key_of_the_persons_leaves_a_failed_login_to_them() {
+    let desk = Desk::new(SignIn::None);
+    let terminal = failed_login(&desk);
+    failed(&desk);
+    // any key: this one does nothing on that screen
+    terminal.send("\x1b[C");
+    desk.service.set_oauth(Behaviour::Ok);
+    terminal.wait_until_quiet(SOON, Duration::from_secs(12));
+    terminal.wait_for_text(SOON, FAILED);
+}
+
+/// `claude auth login` as far as the code.
+fn auth_login(desk: &Desk) -> Terminal {
+    let terminal = Terminal::spawn(desk.safe(&["auth", "login"]));
+    paste_when_asked(desk, &terminal, 1);
+    terminal
+}
+
+fn paste_when_asked(desk: &Desk, terminal: &Terminal, attempt: usize) {
+    desk.wait_for_events("attempt_started", attempt);
+    terminal.wait_for_screen(SOON, "the question for the code", |now| {
+        now.rows().iter().filter(|row| row.contains("Paste code here")).count() >= attempt
+    });
+    terminal.wait_until_quiet(SOON, Duration::from_millis(800));
+    paste_code(terminal);
+}
+
+#[test]
+fn auth_login_is_started_again_once_the_service_answers() {
+    let desk = Desk::new(SignIn::None);
+    desk.service.set_oauth(Behaviour::error(500));
+    let mut terminal = auth_login(&desk);
+    terminal.wait_for_output(SOON, b"claude-safe: sign-in service failing");
+    assert_eq!(desk.events("attempt_started").len(), 1, "{}", desk.tells());
+    desk.service.set_oauth(Behaviour::Ok);
+    paste_when_asked(&desk, &terminal, 2);
+    assert_eq!(code(terminal.wait_exit(SOON)), 0, "{}\n{}", terminal.screen(), desk.tells());
+    assert!(terminal.screen().contains("Login successful"), "{}", terminal.screen());
+}
+
+#[test]
+fn a_code_that_is_refused_is_not_tried_again() {
+    let desk = Desk::new(SignIn::None);
+    desk.service.set_oauth(Behaviour::error(400));
+    let mut terminal = auth_login(&desk);
+    assert_eq!(code(terminal.wait_exit(SOON)), 1);
+    let screen = terminal.screen();
+    assert!(screen.contains("claude-safe: likely causes"), "{screen}\n{}", desk.tells());
+    assert_eq!(desk.events("attempt_started").len(), 1);
+}
