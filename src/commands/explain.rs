@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                     format!("there is neither a run nor a file `{}`", words::printable(&name));
                 return Err(Usage(text).into());
             }
-            other => of_file(other.map_err(Usage::from)?, args, &style)?,
+            other => of_file(other.map_err(Usage::from)?, args, &style),
         }
     };
     write!(std::io::stdout().lock(), "{page}").context("failed to write the explanation")?;
@@ -77,7 +77,7 @@ fn of_run(name: &str, style: &Style) -> anyhow::Result<String> {
     Ok(page)
 }
 
-fn of_file(material: Material, args: &Args, style: &Style) -> anyhow::Result<String> {
+fn of_file(material: Material, args: &Args, style: &Style) -> String {
     let rules = rules_in_use();
     let now = ZonedDateTime::now();
     let sign_in = args.sign_in;
@@ -121,7 +121,7 @@ fn of_file(material: Material, args: &Args, style: &Style) -> anyhow::Result<Str
         }
     };
     let lines = sentences.iter().flat_map(|sentence| wrapped(sentence, style.width));
-    Ok(lines.fold(String::new(), |page, line| page + &line + "\n"))
+    lines.fold(String::new(), |page, line| page + &line + "\n")
 }
 
 fn not_known(matching: &[&crate::claude::rules::Rule]) -> String {

@@ -136,7 +136,7 @@ fn totals(page: &mut String, night: &Night, style: &Style) {
 fn labels(page: &mut String, axis: &Axis, width: usize, style: &Style) {
     let mut line = String::new();
     for tick in &axis.ticks {
-        let column = (tick.place * width as f64) as usize;
+        let column = Axis::column(tick.place, width);
         let taken = line.chars().count();
         let label =
             if style.unicode { format!("╷{}", tick.label) } else { format!("|{}", tick.label) };

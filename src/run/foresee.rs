@@ -176,26 +176,26 @@ fn climb(
             break;
         }
     }
-    let mut told: Vec<String> =
+    let mut lines: Vec<String> =
         steps.iter().map(|(rung, waits)| step(*rung, waits, mode, standing)).collect();
-    told.extend(end);
-    told
+    lines.extend(end);
+    lines
 }
 
 /// One rung: what it does, after which waits, and whether it asks first.
 fn step(rung: Rung, waits: &[Duration], mode: Mode, standing: Standing) -> String {
     let last = waits.last().copied().unwrap_or_default();
     let rising = waits.iter().take_while(|wait| **wait < last).count();
-    let mut said: Vec<String> = waits[..rising].iter().copied().map(short).collect();
+    let mut list: Vec<String> = waits[..rising].iter().copied().map(short).collect();
     match waits.len() - rising {
-        1 => said.push(short(last)),
-        more => said.push(format!("{} ×{more}", short(last))),
+        1 => list.push(short(last)),
+        more => list.push(format!("{} ×{more}", short(last))),
     }
     // Rungs that change files, at a terminal where somebody is.
     let changes = matches!(rung, Rung::Update | Rung::ClearCache | Rung::SignInReset);
     let asks = changes && mode == Mode::Terminal && standing == Standing::TerminalEnded;
     let first = if asks { " (asks first if somebody is there)" } else { "" };
-    format!("{} after {}{first}", words::rung(rung), said.join(", "))
+    format!("{} after {}{first}", words::rung(rung), list.join(", "))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A real headless Chromium, driven over WebDriver (Debian's `chromium` and `chromium-driver`).
+//! A real headless Chromium, driven over `WebDriver` (Debian's `chromium` and `chromium-driver`).
 //! Where they are missing the tests fail: a page nobody has looked at is not tested. Nothing but
 //! `file:` is loaded; the browser's profile is thrown away, and its processes end with it.
 
@@ -15,7 +15,7 @@ pub struct Browser {
     driver: Child,
     agent: ureq::Agent,
     session: String,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Browser {
@@ -40,8 +40,8 @@ impl Browser {
             .timeout_global(Some(Duration::from_secs(120)))
             .build();
         let root = format!("http://127.0.0.1:{}/session", port.expect("chromedriver starts"));
-        let mut browser = Self { driver, agent: config.into(), session: root, _profile: profile };
-        let data = browser._profile.path().join("profile");
+        let mut browser = Self { driver, agent: config.into(), session: root, profile: profile };
+        let data = browser.profile.path().join("profile");
         let mut args: Vec<String> = [
             "--headless",
             "--no-sandbox",

@@ -182,19 +182,19 @@ fn explain_says_what_a_recording_a_result_and_an_output_would_be_taken_for() {
     let unsure = explain(&recordings.join("auth-exp-refresh500-80x24.ansi"), &[]);
     assert!(unsure.contains("Needs another witness"), "{unsure}");
     let file = state.path().join("made-up");
-    let told = |text: &str, more: &[&str]| {
+    let taken_for = |text: &str, more: &[&str]| {
         std::fs::write(&file, text).expect("written");
         explain(&file, more)
     };
     let overloaded = r#"{"type":"result","is_error":true,"api_error_status":529,
         "result":"API Error: 529 Overloaded"}"#;
-    assert!(told(overloaded, &[]).contains("class api, because of the failing result"));
+    assert!(taken_for(overloaded, &[]).contains("class api, because of the failing result"));
     let fine = r#"{"type":"result","is_error":false,"result":"API Error: 529 is quoted"}"#;
-    assert!(told(fine, &[]).contains("no failure"));
-    assert!(told("Login timed out", &[]).contains("class login_service"));
-    assert!(told("Flux capacitor overheated", &[]).contains("No rule knows it"));
+    assert!(taken_for(fine, &[]).contains("no failure"));
+    assert!(taken_for("Login timed out", &[]).contains("class login_service"));
+    assert!(taken_for("Flux capacitor overheated", &[]).contains("No rule knows it"));
     let refused = "API Error: 401 authentication_error";
-    let (kept, dead) = (told(refused, &[]), told(refused, &["--sign-in", "emptied"]));
+    let (kept, dead) = (taken_for(refused, &[]), taken_for(refused, &["--sign-in", "emptied"]));
     assert!(kept.contains("class auth_refresh"), "{kept}");
     assert!(dead.contains("class sign_in_needed"), "{dead}");
 }

@@ -27,10 +27,10 @@ impl Lines {
     }
 
     /// Adds an event.
-    pub fn at(mut self, at: &str, event: &str, fields: Value) -> Self {
+    pub fn at(mut self, at: &str, event: &str, mut fields: Value) -> Self {
         let mut line = json!({ "at": at, "run": self.run, "event": event });
         let line_fields = line.as_object_mut().expect("an object");
-        line_fields.extend(fields.as_object().expect("an object").clone());
+        line_fields.append(fields.as_object_mut().expect("an object"));
         self.lines.push(line.to_string());
         self
     }

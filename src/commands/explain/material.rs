@@ -158,7 +158,7 @@ impl Material {
             Self::Recording { .. } | Self::Text(_) => None,
         };
         let status = status.and_then(|status| u16::try_from(status).ok());
-        Observation { status, errors, place, ..observation_of_screen(text, signed, now) }
+        Observation { place, errors, status, ..observation_of_screen(text, signed, now) }
     }
 }
 
