@@ -208,4 +208,11 @@ mod tests {
         let events: Vec<Event> = read(dir.path()).into_iter().map(|entry| entry.event).collect();
         assert_eq!(events, [Event::Asked { taken: true }, Event::Session { id: "s".into() }]);
     }
+
+    #[test]
+    fn a_line_of_an_older_version_without_the_count_of_looks_is_read() {
+        let line = r#"{"at":"2026-11-24T01:00:00Z","run":"a","event":"probed","health":{"oauth":"up","api":"up","reasons":[]}}"#;
+        let entry: Entry = serde_json::from_str(line).expect("it is read");
+        assert!(matches!(entry.event, Event::Probed { looks: 0, .. }));
+    }
 }

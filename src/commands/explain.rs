@@ -13,6 +13,7 @@ use jiff::ZonedDateTime;
 use super::log::entries_of;
 use super::report::style;
 use crate::claude::rules::{Classified, Trust};
+use crate::error::Usage;
 use crate::report::{Style, explained, words, wrapped};
 use crate::watch::{InputBox, Look, Panel, Placeholder, Screen, Title, by_screen};
 use crate::{journal, paths};
@@ -46,12 +47,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         of_run(&name, &style)?
     } else {
         match Material::read(&args.what, args.size.as_deref()) {
-            Err(material::Error::Missing) if !name.contains('/') => {
+            Err(material::Error::Missing(_)) if !name.contains('/') => {
                 let text =
                     format!("there is neither a run nor a file `{}`", words::printable(&name));
-                return Err(crate::error::Usage(text).into());
+                return Err(Usage(text).into());
             }
-            other => of_file(other?, args, &style)?,
+            other => of_file(other.map_err(Usage::from)?, args, &style),
         }
     };
     write!(std::io::stdout().lock(), "{page}").context("failed to write the explanation")?;
@@ -76,7 +77,7 @@ fn of_run(name: &str, style: &Style) -> anyhow::Result<String> {
     Ok(page)
 }
 
-fn of_file(material: Material, args: &Args, style: &Style) -> anyhow::Result<String> {
+fn of_file(material: Material, args: &Args, style: &Style) -> String {
     let rules = rules_in_use();
     let now = ZonedDateTime::now();
     let sign_in = args.sign_in;
@@ -120,7 +121,7 @@ fn of_file(material: Material, args: &Args, style: &Style) -> anyhow::Result<Str
         }
     };
     let lines = sentences.iter().flat_map(|sentence| wrapped(sentence, style.width));
-    Ok(lines.fold(String::new(), |page, line| page + &line + "\n"))
+    lines.fold(String::new(), |page, line| page + &line + "\n")
 }
 
 fn not_known(matching: &[&crate::claude::rules::Rule]) -> String {

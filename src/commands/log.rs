@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::error::Usage;
@@ -48,7 +47,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         if !args.follow || is_over(&entries) {
             return Ok(ExitCode::SUCCESS);
         }
-        runtime.block_on(tokio::time::sleep(LOOK_EVERY));
+        runtime.block_on(async { tokio::time::sleep(LOOK_EVERY).await });
         entries = journal::read(&state_dir);
         entries.retain(|entry| entry.run == id);
         // A journal that was taken away meanwhile has no more to say.
@@ -68,8 +67,8 @@ fn is_over(entries: &[Entry]) -> bool {
 fn print(entries: &[Entry], zone: &TimeZone) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for entry in entries {
-        let time = words::time(entry.at, Timestamp::now(), zone);
-        writeln!(out, "{time:<12}  {}", line(&entry.event)).context("failed to write the log")?;
+        let time = words::moment(entry.at, zone);
+        writeln!(out, "{time:<15}  {}", line(&entry.event)).context("failed to write the log")?;
     }
     out.flush().context("failed to write the log")
 }
@@ -108,6 +107,8 @@ pub(super) fn entries_of(name: &str, entries: &[Entry]) -> Result<Vec<Entry>, Us
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use jiff::{Timestamp, ZonedDateTime};
 
-use super::explain::material::{Error, Material, Signed, rules_in_use};
+use super::explain::material::{Material, Signed, rules_in_use};
 use super::report::style;
 use crate::claude::rules::{Listed, Rule};
 use crate::error::Usage;
@@ -100,12 +100,7 @@ fn list(json: bool, style: &Style) -> anyhow::Result<String> {
 }
 
 fn test(file: &std::path::Path, signed: Signed) -> anyhow::Result<(String, ExitCode)> {
-    let material = Material::read(file, None).map_err(|error| match error {
-        Error::Missing => {
-            Usage(format!("{}: there is no such file", words::printable(&file.to_string_lossy())))
-        }
-        Error::Wrong(usage) => usage,
-    })?;
+    let material = Material::read(file, None).map_err(Usage::from)?;
     let (rules, now) = (rules_in_use(), ZonedDateTime::now());
     let (text, errors) = (material.text(), material.errors());
     let mut page = String::new();

@@ -11,7 +11,7 @@ use super::night::Night;
 use super::svg::timeline;
 use super::text::facts;
 use super::track::{Ending, Phase, State, Track};
-use super::words::{place, printable, short, span, time};
+use super::words::{moment, place, printable, short, span};
 use crate::journal::Mode;
 
 const STYLE: &str = include_str!("page.css");
@@ -38,7 +38,7 @@ pub(super) fn escaped(text: &str) -> String {
 /// The page.
 #[must_use]
 pub fn page(night: &Night, home: &Path, zone: &TimeZone) -> String {
-    let moment = |at: Timestamp| at.to_zoned_datetime(zone.clone()).strftime("%A %-d %B %Y, %H:%M");
+    let day = |at: Timestamp| at.to_zoned_datetime(zone.clone()).strftime("%A %-d %B %Y, %H:%M");
     let length = night.until.duration_since(night.since).unsigned_abs();
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -48,8 +48,8 @@ pub fn page(night: &Night, home: &Path, zone: &TimeZone) -> String {
          <title>claude-safe report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
          <header>\n<h1>{}</h1>\n<p class=\"soft\">{} to {} ({})</p>\n</header>\n",
         headline(night),
-        moment(night.since),
-        moment(night.until),
+        day(night.since),
+        day(night.until),
         short(length),
     );
     tiles(&mut page, night);
@@ -90,19 +90,25 @@ fn headline(night: &Night) -> &'static str {
 fn tiles(page: &mut String, night: &Night) {
     let totals = &night.totals;
     let tiles = [
-        (totals.runs.to_string(), "runs"),
+        (span(totals.lost_ms), "lost to failures"),
+        (span(totals.saved_ms), "saved by going on"),
         (totals.failures.values().sum::<u32>().to_string(), "failures"),
         (totals.recovered.to_string(), "recoveries"),
-        (span(totals.lost_ms), "lost"),
-        (span(totals.saved_ms), "saved"),
-        (totals.tries.to_string(), "tries made"),
-        (totals.looks.to_string(), "requests sent"),
     ];
     page.push_str("<ul class=\"tiles\">\n");
     for (figure, name) in tiles {
         let _ = writeln!(page, "<li><b>{figure}</b><span>{name}</span></li>");
     }
-    page.push_str("</ul>\n");
+    let _ = writeln!(
+        page,
+        "</ul>\n<p class=\"sum soft\">Runs: {}. Tries that nobody had to make: {}. Waits: {}, {} \
+         in all. Requests sent to see how the service is: {}.</p>",
+        totals.runs,
+        totals.tries,
+        totals.waits,
+        span(totals.waited_ms),
+        totals.looks
+    );
 }
 
 fn legend(page: &mut String, night: &Night) {
@@ -145,8 +151,8 @@ fn stretches(page: &mut String, night: &Night, home: &Path, zone: &TimeZone) {
             let _ = writeln!(
                 page,
                 "<tr><td>{name}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-                time(stretch.from, night.until, zone),
-                time(stretch.to, night.until, zone),
+                moment(stretch.from, zone),
+                moment(stretch.to, zone),
                 span(u64::try_from(length).unwrap_or(0)),
                 stretch.phase.name(),
             );
@@ -174,8 +180,8 @@ fn one(page: &mut String, run: &Track, home: &Path, zone: &TimeZone) {
          </h2><span class=\"badge {class}\">{end}</span></div>\n<dl>\n<dt>run</dt>\
          <dd><code>{id}</code>, {mode}, {} to {}</dd>",
         escaped(&place(&run.cwd, home, 120)),
-        time(run.started, run.until, zone),
-        time(run.until, run.until, zone),
+        moment(run.started, zone),
+        moment(run.until, zone),
         id = escaped(&run.run),
     );
     if let Some(session) = run.sessions.last() {

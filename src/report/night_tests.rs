@@ -4,6 +4,8 @@ use super::super::track::{Phase, State};
 use super::*;
 use crate::ladder::Rung;
 
+use Phase::{Fixing, Stopped, Trying, Waiting, Working};
+
 fn at(time: &str) -> Timestamp {
     format!("2026-11-24T{time}Z").parse().expect("a time")
 }
@@ -58,7 +60,6 @@ fn an_outage_is_lost_until_the_try_that_worked_and_saved_from_there() {
     let run = &night.runs[0];
     let spans: Vec<(Phase, i64)> =
         run.spans.iter().map(|s| (s.phase, s.to.duration_since(s.from).as_secs() / 60)).collect();
-    use Phase::{Trying, Waiting, Working};
     assert_eq!(spans, [(Working, 10), (Waiting, 1), (Trying, 1), (Waiting, 2), (Working, 16)]);
     assert_eq!((run.lost_ms, run.saved_ms), (4 * 60_000, 16 * 60_000));
     assert_eq!(run.rungs, BTreeMap::from([(Rung::Relaunch, 2)]));
@@ -116,7 +117,6 @@ fn what_follows_a_wait_is_the_fix_and_what_only_a_person_can_cure_is_marked_so()
     let night = Night::reckon(&entries, at("00:00:00"), at("01:10:00"), &|_, _| true);
     let run = &night.runs[0];
     let phases: Vec<Phase> = run.spans.iter().map(|span| span.phase).collect();
-    use Phase::{Fixing, Stopped, Trying, Waiting, Working};
     assert_eq!(phases, [Working, Waiting, Fixing, Trying, Stopped]);
     assert_eq!(run.state, State::PersonNeeded);
     assert_eq!(run.why.as_deref(), Some("sign in"));

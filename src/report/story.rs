@@ -94,6 +94,7 @@ fn what(failure: &Failure) -> String {
 pub fn explained(entries: &[Entry], zone: &TimeZone) -> Vec<(String, Vec<String>)> {
     let last = entries.last().map_or(Timestamp::UNIX_EPOCH, |entry| entry.at);
     let mut failed: Option<(&Failure, &Health)> = None;
+    let mut tries = 0;
     let mut told = Vec::new();
     for entry in entries {
         let mut reasons = Vec::new();
@@ -106,9 +107,11 @@ pub fn explained(entries: &[Entry], zone: &TimeZone) -> Vec<(String, Vec<String>
             }
             Event::Decided { decision, rung: Some(chosen), .. } if decision == "act" => {
                 if let Some((failure, health)) = failed {
-                    reasons.extend(decision_reasons(failure.kind, *chosen, health));
+                    reasons.extend(decision_reasons(failure.kind, *chosen, health, tries));
                 }
+                tries += 1;
             }
+            Event::Recovered { .. } => tries = 0,
             // Its own line says when and what; these are told elsewhere.
             Event::Probed { .. } => continue,
             _ => {}
@@ -152,7 +155,7 @@ fn service(kind: FailureKind, health: &Health) -> String {
     format!("The {host} {word}{reasons}.")
 }
 
-fn decision_reasons(kind: FailureKind, chosen: Rung, health: &Health) -> Vec<String> {
+fn decision_reasons(kind: FailureKind, chosen: Rung, health: &Health, tries: u32) -> Vec<String> {
     let mut reasons =
         vec![format!("Decided to {}.", to_do(chosen)), format!("{}.", because(kind, chosen))];
     let climbs = !matches!(chosen, Rung::AskAgain | Rung::Relaunch);
@@ -160,10 +163,10 @@ fn decision_reasons(kind: FailureKind, chosen: Rung, health: &Health) -> Vec<Str
         (Reading::Down, false) => {
             reasons.push("While the service is down no fix on this machine is tried.".to_owned());
         }
-        (Reading::Up, true) => reasons.push(
-            "The tries against an answering service (`rungs.tries`) were used up, so it climbed."
-                .to_owned(),
-        ),
+        (Reading::Up, true) => reasons.push(format!(
+            "The service answered, and tries before it in this streak: {tries} (`rungs.tries` says \
+             how many are made before a fix), so it climbed."
+        )),
         _ => {}
     }
     reasons

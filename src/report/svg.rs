@@ -88,10 +88,11 @@ fn row(svg: &mut String, run: &Track, axis: &Axis, top: u32, home: &Path, zone: 
         Ending::Ended(code) => format!("exit {code}"),
         Ending::Lost => "lost".to_owned(),
     };
-    let (text, bar) = (top + 18, top + 26);
+    let (text, bar) = (top + 16, top + 26);
     let _ = writeln!(
         svg,
-        "<g class=\"run\"><text class=\"name\" x=\"0\" y=\"{text}\">{}</text>\
+        "<g class=\"run\"><svg class=\"label\" width=\"72%\" height=\"{bar}\"><text \
+         class=\"name\" x=\"0\" y=\"{text}\">{}</text></svg>\
          <text class=\"end\" x=\"100%\" y=\"{text}\" text-anchor=\"end\">{}</text>\
          <rect class=\"ground\" x=\"0\" y=\"{bar}\" width=\"100%\" height=\"{BAR}\" rx=\"4\"/>",
         escaped(&place(&run.cwd, home, 30)),
@@ -114,15 +115,16 @@ fn row(svg: &mut String, run: &Track, axis: &Axis, top: u32, home: &Path, zone: 
         );
     }
     for mark in &run.marks {
-        let x = axis.place(mark.at) * 100.0;
+        // A mark at an edge would be cut in half.
+        let x = (axis.place(mark.at) * 100.0).clamp(0.8, 99.2);
         let at = time(mark.at, mark.at, zone);
         let _ = match mark.failure {
             Some(failure) => writeln!(
                 svg,
                 "<line class=\"mark failed\" x1=\"{x:.3}%\" x2=\"{x:.3}%\" y1=\"{}\" y2=\"{}\">\
                  <title>{at} {}</title></line>",
-                bar - 3,
-                bar + BAR + 3,
+                bar - 6,
+                bar + 5,
                 escaped(kind(failure))
             ),
             None => writeln!(

@@ -65,7 +65,7 @@ impl Style {
         if self.unicode {
             return text;
         }
-        let signs = [("·", ","), ("…", "..."), ("×", "x"), ("–", "-"), ("’", "'")];
+        let signs = [(" · ", ", "), ("…", "..."), ("×", "x"), ("–", "-"), ("’", "'")];
         let text = signs.iter().fold(text, |text, (sign, plain)| text.replace(sign, plain));
         text.chars().map(|sign| if sign.is_ascii() { sign } else { '?' }).collect()
     }
@@ -136,7 +136,7 @@ fn totals(page: &mut String, night: &Night, style: &Style) {
 fn labels(page: &mut String, axis: &Axis, width: usize, style: &Style) {
     let mut line = String::new();
     for tick in &axis.ticks {
-        let column = (tick.place * width as f64) as usize;
+        let column = Axis::column(tick.place, width);
         let taken = line.chars().count();
         let label =
             if style.unicode { format!("╷{}", tick.label) } else { format!("|{}", tick.label) };
@@ -157,11 +157,14 @@ fn one(page: &mut String, run: &Track, axis: &Axis, width: usize, style: &Style)
         Ending::Ended(code) => format!("exit {code}"),
         Ending::Lost => "lost".to_owned(),
     };
+    // On a narrow screen the directory matters more.
+    let mode = if width < 40 { "" } else { mode };
     let rest = format!(" {mode} {end}");
     let room = width.saturating_sub(run.run.len() + 1 + rest.chars().count()).max(8);
     let (id, cwd) = (style.bold(&run.run), place(&run.cwd, &style.home, room));
     let end = style.paint(colour(run.state, run.ending), &end);
-    let _ = writeln!(page, "\n{id} {cwd} {} {end}", style.dim(mode));
+    let mode = if mode.is_empty() { String::new() } else { format!("{} ", style.dim(mode)) };
+    let _ = writeln!(page, "\n{id} {cwd} {mode}{end}");
     let mut last = "";
     for cell in row(run, axis, width) {
         let (code, glyph) = style.glyph(cell);

@@ -1,5 +1,8 @@
 //! Places on a line of time: the axis with its ticks, and one run as a row of cells. Pure.
 
+// Spans of centuries and screens of thousands of columns are exact in an `f64`.
+#![allow(clippy::cast_precision_loss, clippy::cast_sign_loss)]
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -33,9 +36,9 @@ impl Axis {
     /// From `since` to `until`, with at most `most` ticks at round times of `zone`.
     #[must_use]
     pub fn new(since: Timestamp, until: Timestamp, most: usize, zone: &TimeZone) -> Self {
-        let length_s = until.duration_since(since).as_secs().max(1);
+        let seconds = until.duration_since(since).as_secs().max(1);
         let most = i64::try_from(most.max(1)).unwrap_or(i64::MAX);
-        let step = STEPS_S.into_iter().find(|step| length_s / step < most);
+        let step = STEPS_S.into_iter().find(|step| seconds / step < most);
         let step = step.unwrap_or(STEPS_S[STEPS_S.len() - 1]);
         let length_ms = (until.duration_since(since).as_millis() as f64).max(1.0);
         let mut axis = Self { since, length_ms, ticks: Vec::new() };
@@ -60,6 +63,12 @@ impl Axis {
         axis
     }
 
+    /// The column of a place on a line of `width` columns.
+    #[must_use]
+    pub(super) fn column(place: f64, width: usize) -> usize {
+        ((place * width as f64) as usize).min(width.saturating_sub(1))
+    }
+
     /// Where a moment lies, from 0 to 1.
     #[must_use]
     pub fn place(&self, at: Timestamp) -> f64 {
@@ -82,7 +91,6 @@ pub enum Cell {
 #[must_use]
 pub fn row(track: &Track, axis: &Axis, width: usize) -> Vec<Cell> {
     let mut cells = vec![Cell::Nothing; width];
-    let column = |place: f64| ((place * width as f64) as usize).min(width.saturating_sub(1));
     for (index, cell) in cells.iter_mut().enumerate() {
         let (left, right) = (index as f64 / width as f64, (index + 1) as f64 / width as f64);
         let shares = Phase::ALL.map(|phase| {
@@ -101,7 +109,7 @@ pub fn row(track: &Track, axis: &Axis, width: usize) -> Vec<Cell> {
         }
     }
     for mark in track.marks.iter().filter(|mark| mark.failure.is_none()) {
-        if let Some(cell) = cells.get_mut(column(axis.place(mark.at))) {
+        if let Some(cell) = cells.get_mut(Axis::column(axis.place(mark.at), width)) {
             *cell = Cell::Recovered;
         }
     }

@@ -168,6 +168,12 @@ pub fn time(at: Timestamp, near: Timestamp, zone: &TimeZone) -> String {
     at.strftime(format).to_string()
 }
 
+/// A moment with its day, to the second.
+#[must_use]
+pub fn moment(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned_datetime(zone.clone()).strftime("%-d %b %H:%M:%S").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -176,26 +176,25 @@ fn climb(
             break;
         }
     }
-    let mut told: Vec<String> =
+    let mut lines: Vec<String> =
         steps.iter().map(|(rung, waits)| step(*rung, waits, mode, standing)).collect();
-    told.extend(end);
-    told
+    lines.extend(end);
+    lines
 }
 
 /// One rung: what it does, after which waits, and whether it asks first.
 fn step(rung: Rung, waits: &[Duration], mode: Mode, standing: Standing) -> String {
-    let last = waits.last().copied().unwrap_or_default();
-    let rising = waits.iter().take_while(|wait| **wait < last).count();
-    let mut said: Vec<String> = waits[..rising].iter().copied().map(short).collect();
+    let longest = waits.last().copied().unwrap_or_default();
+    let rising = waits.iter().take_while(|wait| **wait < longest).count();
+    let mut spoken: Vec<String> = waits[..rising].iter().copied().map(short).collect();
     match waits.len() - rising {
-        1 => said.push(short(last)),
-        more => said.push(format!("{} ×{more}", short(last))),
+        1 => spoken.push(short(longest)),
+        more => spoken.push(format!("{} ×{more}", short(longest))),
     }
-    // Rungs that change files, at a terminal where somebody is.
-    let changes = matches!(rung, Rung::Update | Rung::ClearCache | Rung::SignInReset);
-    let asks = changes && mode == Mode::Terminal && standing == Standing::TerminalEnded;
-    let first = if asks { " (asks first if somebody is there)" } else { "" };
-    format!("{} after {}{first}", words::rung(rung), said.join(", "))
+    let question = super::fixes::question(rung).is_some();
+    let asks = question && mode == Mode::Terminal && standing == Standing::TerminalEnded;
+    let first = if asks { " (asks first; no answer means no)" } else { "" };
+    format!("{} after {}{first}", words::rung(rung), spoken.join(", "))
 }
 
 #[cfg(test)]
@@ -249,6 +248,6 @@ mod tests {
         let page = page(Mode::Terminal, &[]);
         assert!(below(&page, "API failing").contains("ask again after 3 s"), "{page}");
         let start_up = below(&page, "left at start-up");
-        assert!(start_up.contains("(asks first if somebody is there)"), "{start_up}");
+        assert!(start_up.contains("(asks first; no answer means no)"), "{start_up}");
     }
 }

@@ -78,8 +78,7 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
     }
     let (mode, signs_in) = match way {
         Way::Watched(mode) if args.dry_run => return super::foresee::print(&config, mode),
-        Way::Plain if args.dry_run => return super::foresee::print_plain(),
-        Way::SignIn if args.dry_run => return super::foresee::print_plain(),
+        Way::Plain | Way::SignIn if args.dry_run => return super::foresee::print_plain(),
         Way::Plain => return replace_us(&claude, &args.claude_args),
         Way::Watched(mode) => (mode, false),
         Way::SignIn => (Mode::Terminal, true),

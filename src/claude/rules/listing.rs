@@ -76,9 +76,8 @@ impl Rule {
     fn conditions(&self) -> Vec<String> {
         let mut conditions = Vec::new();
         if !self.statuses.is_empty() {
-            let codes = self.statuses.iter().map(|(low, high)| match low == high {
-                true => low.to_string(),
-                false => format!("{low}–{high}"),
+            let codes = self.statuses.iter().map(|(low, high)| {
+                if low == high { low.to_string() } else { format!("{low}–{high}") }
             });
             conditions.push(format!("status {}", codes.collect::<Vec<_>>().join(" or ")));
         }

@@ -45,10 +45,16 @@ impl Signed {
 /// Why there is no material.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::commands) enum Error {
-    #[error("there is no such file")]
-    Missing,
-    #[error(transparent)]
-    Wrong(#[from] Usage),
+    #[error("{0}: there is no such file")]
+    Missing(String),
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl From<Error> for Usage {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
 }
 
 /// What is judged.
@@ -66,11 +72,11 @@ impl Material {
     /// Reads a file; what it is shows in its content.
     pub(in crate::commands) fn read(path: &Path, size: Option<&str>) -> Result<Self, Error> {
         let shown = crate::report::words::printable(&path.to_string_lossy());
-        let wrong = |why: String| Error::Wrong(Usage(format!("{shown}: {why}")));
+        let wrong = |why: String| Error::Wrong(format!("{shown}: {why}"));
         let size = match size {
             Some(text) => Some(
                 parse_size(text)
-                    .ok_or_else(|| Usage(format!("--size: `{text}` is not like 80x24")))?,
+                    .ok_or_else(|| Error::Wrong(format!("--size: `{text}` is not like 80x24")))?,
             ),
             None => size_in(&path.file_stem().unwrap_or_default().to_string_lossy()),
         };
@@ -90,7 +96,7 @@ impl Material {
                 return Err(wrong(format!("is larger than {} MiB", LARGEST_BYTES >> 20)));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::Missing);
+                return Err(Error::Missing(shown));
             }
             Err(error) => return Err(wrong(format!("failed to read: {error}"))),
             Ok(_) => {}
@@ -152,7 +158,7 @@ impl Material {
             Self::Recording { .. } | Self::Text(_) => None,
         };
         let status = status.and_then(|status| u16::try_from(status).ok());
-        Observation { status, errors, place, ..observation_of_screen(text, signed, now) }
+        Observation { place, errors, status, ..observation_of_screen(text, signed, now) }
     }
 }
 
@@ -233,7 +239,7 @@ mod tests {
         ));
         assert!(matches!(read("r", &format!("[{result}]")), Material::Result(_)));
         assert!(matches!(read("r", "Login timed out"), Material::Text(_)));
-        assert!(matches!(Material::read(&dir.path().join("no"), None), Err(Error::Missing)));
+        assert!(matches!(Material::read(&dir.path().join("no"), None), Err(Error::Missing(_))));
         assert!(matches!(Material::read(dir.path(), None), Err(Error::Wrong(_))));
         assert!(matches!(Material::read(dir.path(), Some("80×24")), Err(Error::Wrong(_))));
     }

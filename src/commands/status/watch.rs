@@ -129,7 +129,7 @@ async fn show() -> anyhow::Result<ExitCode> {
 fn keys() -> mpsc::UnboundedReceiver<u8> {
     let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
-        for key in io::stdin().bytes() {
+        for key in io::stdin().lock().bytes() {
             if !key.is_ok_and(|key| sender.send(key).is_ok()) {
                 break;
             }
