@@ -22,8 +22,9 @@ pub const FLAG_FILE: &str = "status-line.json";
 pub const SOCKET_FILE: &str = "socket";
 const CACHE_FILE: &str = "status-cache.json";
 
-/// Fields that change with every call and are no news to a status line.
-const RESTLESS: &[&str] = &["cost", "session_duration_ms", "timestamp"];
+/// Fields that change with time or a prompt alone: Claude itself runs no status line for them.
+const RESTLESS: &[&str] =
+    &["cost", "prompt_cache", "prompt_id", "session_duration_ms", "timestamp"];
 
 /// Output of the user's command beyond this is cut off (bytes).
 const OUTPUT_CAP_BYTES: u64 = 64 << 10;

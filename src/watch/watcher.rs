@@ -165,6 +165,19 @@ impl Watcher {
         self.hook = Some((now, hook));
     }
 
+    /// A turn began, but no hook said so: where hooks do not run, none will say how it ends.
+    pub fn turn_seen(&mut self) {
+        self.reported = false;
+        self.looked = None;
+        self.prompt_seen = true;
+    }
+
+    /// Whether hooks tell how turns end.
+    #[must_use]
+    pub fn hooks_run(&self) -> bool {
+        matches!(self.hook, Some((_, Hook::Prompt | Hook::Stop | Hook::Failure { .. })))
+    }
+
     /// When [`Self::needs_look`] may turn true without another event; `None`: never.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {

@@ -232,6 +232,19 @@ fn a_session_counts_as_never_prompted_only_while_hooks_run() {
 }
 
 #[test]
+fn without_hooks_the_turn_we_asked_for_is_watched_like_the_first() {
+    let mut scene = Scene::failed();
+    scene.watcher = Watcher::new(scene.start, Timestamp::UNIX_EPOCH);
+    scene.look.input = InputBox::Empty;
+    assert_eq!(scene.judge(2000), Some(FailureKind::Api));
+    scene.watcher.turn_seen();
+    assert_eq!(scene.judge(4000), None);
+    scene.read.tail.last_uuid = Some("2".into());
+    assert_eq!(scene.judge(6000), Some(FailureKind::Api));
+    assert!(!scene.watcher.hooks_run());
+}
+
+#[test]
 fn a_turn_that_fails_right_after_enter_is_not_taken_for_typing() {
     let mut scene = Scene::failed();
     scene.watcher.input(scene.start, Input::Text);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use claude_safe_testkit::{Behaviour, SignIn, Terminal};
+use claude_safe_testkit::{Behaviour, Script, SignIn, Terminal};
 use serde_json::{Value, json};
 
 use crate::kit::{Desk, SOON, answered, ready, submit};
@@ -99,10 +99,13 @@ fn with_hooks_turned_off_the_transcript_is_the_witness() {
     desk.service.set_api(Behaviour::error(500));
     let terminal = desk.sit_down::<&str>(&[]);
     submit(&terminal, "hello");
-    desk.wait_for_plan();
+    // what we ask for fails too, and is seen to as well
+    desk.wait_for_events("decided", 1);
+    desk.service.set_api(Script::first(2, Behaviour::error(500)));
+    desk.wait_for_events("decided", 2);
     desk.service_is_back();
     answered(&terminal);
     assert_eq!(desk.answered(), 1, "{}", desk.tells());
-    assert_eq!(desk.wait_for_events("asked", 1).last().unwrap()["taken"], true);
+    assert_eq!(desk.wait_for_events("asked", 2).last().unwrap()["taken"], true);
     desk.wait_for_events("recovered", 1);
 }

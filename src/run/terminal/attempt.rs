@@ -283,7 +283,10 @@ impl Attempt<'_, '_> {
         let now = Instant::now();
         match event.name {
             HookName::SessionStart => self.watcher.hook(now, Hook::SessionStart),
-            HookName::UserPromptSubmit => self.turn_began(now),
+            HookName::UserPromptSubmit => {
+                self.watcher.hook(now, Hook::Prompt);
+                self.turn_began();
+            }
             HookName::Stop => {
                 self.watcher.hook(now, Hook::Stop);
                 self.turn_succeeded();
@@ -302,9 +305,8 @@ impl Attempt<'_, '_> {
         }
     }
 
-    fn turn_began(&mut self, now: Instant) {
+    fn turn_began(&mut self) {
         self.ready = true;
-        self.watcher.hook(now, Hook::Prompt);
         match std::mem::replace(&mut self.stage, Stage::Watching) {
             Stage::Entered { .. } => self.taken(),
             Stage::Ending(failure) => self.stage = Stage::Ending(failure),

@@ -89,7 +89,8 @@ impl Attempt<'_, '_> {
         // Without hooks, Claude's own note and the screen tell.
         let (look, read) = self.look();
         if look.is_busy() || read.status == Some(Status::Busy) {
-            self.turn_began(now);
+            self.watcher.turn_seen();
+            self.turn_began();
         }
     }
 

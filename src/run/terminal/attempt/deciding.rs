@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::{Attempt, Stage};
+use crate::claude::session_file::Status;
 use crate::ladder::{Decision, Reason, Rung, Standing};
 use crate::notice::Notice;
 use crate::notify::Occasion;
@@ -22,7 +23,16 @@ impl Attempt<'_, '_> {
         let (look, read) = self.look();
         let rules = &self.run.rules;
         let failure = self.watcher.judge(now, &look, &read, rules, None, &now_here());
-        let Some(failure) = failure else { return };
+        let Some(failure) = failure else {
+            // Where no hook says so, the transcript does.
+            let at_rest = !look.is_busy() && read.status != Some(Status::Busy);
+            let answered = read.tail.turn == TurnState::Partial && read.tail.failure.is_none();
+            let watching = matches!(self.stage, Stage::Watching);
+            if at_rest && answered && watching && !self.watcher.hooks_run() {
+                self.turn_succeeded();
+            }
+            return;
+        };
         if !matches!(self.stage, Stage::Watching | Stage::Person(_)) {
             return;
         }
