@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod kills;
+mod real;
 mod restores;
 mod shapes;
 #[cfg(target_os = "linux")]

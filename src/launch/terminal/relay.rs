@@ -21,7 +21,13 @@ use super::pty::PtyChild;
 use super::tty::{self, Tty};
 use crate::watch::ExitReason;
 
-const OUTPUT_CHUNK: usize = 16 * 1024;
+/// Output shown with one write and told as one event, at most.
+const OUTPUT_CHUNK: usize = 32 * 1024;
+/// A PTY hands out this much per read, at most.
+const PTY_READ: usize = 4 * 1024;
+/// A read that brought this much is followed by another before anything is shown: a flood costs
+/// fewer writes and wake-ups. A shorter one is the end of a burst, so that no echo waits.
+const FLOOD: usize = 2 * 1024;
 const INPUT_CHUNK: usize = 4 * 1024;
 /// User input kept at most while the child does not read or input is held; past it the user's
 /// terminal keeps the rest.
@@ -32,7 +38,9 @@ const QUIET: Duration = Duration::from_millis(30);
 /// And at the latest after this, if a grandchild keeps writing.
 const LONGEST_DRAIN: Duration = Duration::from_millis(300);
 /// Chunks passed on in a row before signals and the other side are asked for.
-const BURST: u32 = 16;
+const BURST: u32 = 8;
+/// While there is always something to relay, signals are asked for this often (steps).
+const SIGNALS_EVERY: u32 = 8;
 
 /// What happened. Borrowed bytes must be used before the next call.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,6 +116,7 @@ pub struct Relay<'t> {
     filled: usize,
     written: usize,
     burst: u32,
+    step: u32,
     input: Box<[u8]>,
     to_child: VecDeque<u8>,
     held: Vec<u8>,
@@ -139,6 +148,7 @@ impl<'t> Relay<'t> {
             filled: 0,
             written: 0,
             burst: 0,
+            step: 0,
             input: vec![0; INPUT_CHUNK].into_boxed_slice(),
             to_child: VecDeque::new(),
             held: Vec::new(),
@@ -241,7 +251,9 @@ impl<'t> Relay<'t> {
         if std::mem::take(&mut self.resized) {
             return Poll::Ready(Some(Step::Resized));
         }
-        if let Poll::Ready(signal) = self.tty.poll_signal(cx) {
+        self.step = self.step.wrapping_add(1);
+        let signals_first = self.step.is_multiple_of(SIGNALS_EVERY);
+        if signals_first && let Poll::Ready(signal) = self.tty.poll_signal(cx) {
             return Poll::Ready(self.signalled(signal));
         }
         if self.stage == Stage::Running
@@ -251,6 +263,10 @@ impl<'t> Relay<'t> {
         }
         if let Poll::Ready(step) = self.poll_output(cx) {
             return Poll::Ready(step);
+        }
+        // Nothing is to be relayed: every way to sleep leads past here.
+        if !signals_first && let Poll::Ready(signal) = self.tty.poll_signal(cx) {
+            return Poll::Ready(self.signalled(signal));
         }
         let clear = self.filled == 0;
         match self.stage {
@@ -295,13 +311,10 @@ impl<'t> Relay<'t> {
             if self.child_closed {
                 return Poll::Pending;
             }
-            match self.child.poll_read(cx, &mut self.output) {
+            match self.poll_fill(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0) | Err(_)) => {
-                    self.child_closed = true;
-                    return Poll::Ready(None);
-                }
-                Poll::Ready(Ok(length)) => self.filled = self.rewritten(length),
+                Poll::Ready(0) => return Poll::Ready(None),
+                Poll::Ready(length) => self.filled = self.rewritten(length),
             }
         }
         while self.written < self.filled && !self.swallowing && !self.tty_closed {
@@ -320,6 +333,28 @@ impl<'t> Relay<'t> {
         }
         self.look_for_suspension();
         Poll::Ready(Some(Step::Output(length)))
+    }
+
+    /// Reads a piece of output; its length, 0 if the child's side turned out to be closed.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        let mut length = 0;
+        while length + PTY_READ <= OUTPUT_CHUNK {
+            match self.child.poll_read(cx, &mut self.output[length..]) {
+                Poll::Ready(Ok(count @ 1..)) => {
+                    length += count;
+                    if count < FLOOD {
+                        break;
+                    }
+                }
+                Poll::Ready(_closed) => {
+                    self.child_closed = true;
+                    return Poll::Ready(length);
+                }
+                Poll::Pending if length == 0 => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(length)
     }
 
     /// Applies the rewrite to `output[..length]`; its new length.
