@@ -81,7 +81,10 @@ fn main() -> io::Result<()> {
     }
     let mut out = io::stdout().lock();
     table(&mut out, &subjects, &rounds)?;
-    writeln!(out, "\nat rest           wake-ups in 3 s   resident MiB   (aims: 0; 8 for claude-safe)")?;
+    writeln!(
+        out,
+        "\nat rest           wake-ups in 3 s   resident MiB   (aims: 0; 8 for claude-safe)"
+    )?;
     for subject in &subjects[1..] {
         let (wakes, mib) = bench.rest(subject)?;
         writeln!(out, "{:12} {wakes:14} {mib:20.1}", subject.name)?;
@@ -89,7 +92,11 @@ fn main() -> io::Result<()> {
     bench.entries(&mut out, &release.join("claude-safe"))
 }
 
-fn table(out: &mut impl io::Write, subjects: &[Subject], rounds: &[Vec<Figures>]) -> io::Result<()> {
+fn table(
+    out: &mut impl io::Write,
+    subjects: &[Subject],
+    rounds: &[Vec<Figures>],
+) -> io::Result<()> {
     writeln!(out, "medians of {ROUNDS} rounds; ratio to floor, start-up: difference to bare\n")?;
     writeln!(
         out,
@@ -97,9 +104,8 @@ fn table(out: &mut impl io::Write, subjects: &[Subject], rounds: &[Vec<Figures>]
         "", "echo us", "output MB/s", "CPU ms/MB", "start-up ms"
     )?;
     for (index, subject) in subjects.iter().enumerate() {
-        let value = |figure: fn(&Figures) -> f64| {
-            median(rounds.iter().map(|round| figure(&round[index])))
-        };
+        let value =
+            |figure: fn(&Figures) -> f64| median(rounds.iter().map(|round| figure(&round[index])));
         let ratio = |figure: fn(&Figures) -> f64| {
             median(rounds.iter().map(|round| figure(&round[index]) / figure(&round[1])))
         };
@@ -143,14 +149,21 @@ impl Children {
         let lines = OUTPUT_MB * 1_000_000 / 80;
         for n in 0..lines {
             // Colour now and then, as in an answer that is typed out: 80 bytes a line.
-            write!(file, "\x1b[2m{n:8}\x1b[22m {}\r\n", "lorem ipsum dolor ".repeat(4).split_at(60).0)?;
+            write!(
+                file,
+                "\x1b[2m{n:8}\x1b[22m {}\r\n",
+                "lorem ipsum dolor ".repeat(4).split_at(60).0
+            )?;
         }
         file.flush()?;
         Ok(Self {
             echo: script("echo", "stty raw -echo; printf ready; exec cat")?,
             flood: script(
                 "flood",
-                &format!("stty raw -echo; printf ready; cat '{}'; printf done; read x", flood.display()),
+                &format!(
+                    "stty raw -echo; printf ready; cat '{}'; printf done; read x",
+                    flood.display()
+                ),
             )?,
             quick: script("quick", "exit 0")?,
         })
@@ -263,13 +276,17 @@ impl Bench<'_> {
             let cpu = children_cpu() - before;
             Ok((start.elapsed().as_secs_f64() * 1e3, cpu.as_secs_f64() * 1e3))
         };
-        writeln!(out, "\nper call            wall ms     CPU ms   (aims: hook 5 wall, status 5 CPU)")?;
+        writeln!(
+            out,
+            "\nper call            wall ms     CPU ms   (aims: hook 5 wall, status 5 CPU)"
+        )?;
         for (name, program, args, dir) in [
             ("true", Path::new("true"), &[][..], self.work),
             ("__hook", program, &["__hook"][..], &socket),
             ("__status", program, &["__status"][..], self.work),
         ] {
-            let calls = (0..40).map(|_| once(program, args, dir)).collect::<io::Result<Vec<_>>>()?;
+            let calls =
+                (0..40).map(|_| once(program, args, dir)).collect::<io::Result<Vec<_>>>()?;
             let wall = median(calls.iter().map(|call| call.0));
             let cpu = median(calls.iter().map(|call| call.1));
             writeln!(out, "{name:12} {wall:14.2} {cpu:10.2}")?;

@@ -198,7 +198,8 @@ impl Question<'_> {
             };
         }
         let fixes = [Rung::Update, Rung::ClearCache];
-        if again || fixes.iter().any(|fix| self.history.used(*fix)) || self.may_climb() {
+        let used = fixes.iter().any(|fix| self.history.used(*fix));
+        if !self.down() && (again || used || self.may_climb()) {
             return self
                 .next_fix(&fixes)
                 .unwrap_or_else(|| give_up("nothing that is allowed is left to try"));

@@ -66,7 +66,9 @@ fn climb(policy: &Policy, failure: &Failure, reading: Reading) -> Vec<String> {
 
 #[test]
 fn while_the_service_is_down_nothing_climbs() {
-    for kind in [FailureKind::Api, FailureKind::AuthRefresh, FailureKind::StartUp] {
+    for kind in
+        [FailureKind::Api, FailureKind::AuthRefresh, FailureKind::StartUp, FailureKind::Crash]
+    {
         let path = climb(&policy(Standing::Headless), &failure(kind), Reading::Down);
         assert_eq!(path, ["relaunch×123", "end×1"], "{kind:?}");
     }
@@ -203,9 +205,7 @@ proptest! {
                     prop_assert!(policy.allowed.contains(&rung));
                     if reading == Reading::Down {
                         highest = None;
-                        prop_assert!(rung <= Rung::Relaunch || kind == FailureKind::SessionBroken
-                            || kind == FailureKind::Crash || history.used(Rung::Update)
-                            || history.used(Rung::ClearCache));
+                        prop_assert!(rung <= Rung::Relaunch || kind == FailureKind::SessionBroken);
                     }
                     if reading == Reading::Up && history.healthy_tries() > 0 {
                         prop_assert!(highest.is_none_or(|highest| rung >= highest));

@@ -66,7 +66,7 @@ impl History {
             .collect();
         for (name, content) in &self.whole {
             match fs::read(self.home.claude().join(name)) {
-                Ok(found) => assert!(found == *content, "{name:?} is not whole"),
+                Ok(found) => assert!(found == *content, "{} is not whole", name.display()),
                 Err(_) => {
                     let hash = blake3::hash(content).to_hex().to_string();
                     let path = HeldPath::in_claude_dir(name).unwrap();

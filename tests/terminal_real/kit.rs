@@ -98,7 +98,8 @@ impl Desk {
 
     /// Everything that explains a failing test.
     pub fn tells(&self) -> String {
-        let journal: String = self.journal().iter().map(|entry| format!("{entry}\n")).collect();
+        let journal: Vec<String> = self.journal().iter().map(ToString::to_string).collect();
+        let journal = journal.join("\n");
         let log: String = fs::read_dir(self.sandbox.state_dir().join("log"))
             .into_iter()
             .chain(fs::read_dir(self.sandbox.state_dir().join("logs")))

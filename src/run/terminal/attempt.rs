@@ -48,7 +48,7 @@ pub(super) enum Ended {
     /// By itself; what that means.
     Verdict(Verdict, ExitReason),
     /// By us, to go on with this failure.
-    ForRelaunch(Failure),
+    ForRelaunch(Failure, Rung),
 }
 
 type Future<T> = Pin<Box<dyn std::future::Future<Output = T>>>;
@@ -70,7 +70,7 @@ enum Stage {
     /// A sign-in that the service failed is seen through.
     SigningIn(Return),
     /// The child is being ended.
-    Ending(Failure),
+    Ending(Failure, Rung),
 }
 
 /// Everything that belongs to one child.
@@ -208,7 +208,7 @@ impl Attempt<'_, '_> {
         let failed = contained.failed();
         self.contained = contained;
         // A child that is being ended is not kept by that.
-        if failed && !matches!(self.stage, Stage::Watching | Stage::Ending(_)) {
+        if failed && !matches!(self.stage, Stage::Watching | Stage::Ending(..)) {
             self.stage = Stage::Watching;
             self.relay.hold_input(false);
             Notice::clear(&self.run.dir);
@@ -256,7 +256,7 @@ impl Attempt<'_, '_> {
             | Stage::Entered { .. }
             | Stage::Person(_)
             | Stage::Watching
-            | Stage::Ending(_) => {}
+            | Stage::Ending(..) => {}
         }
     }
 
@@ -300,7 +300,7 @@ impl Attempt<'_, '_> {
             HookName::SessionEnd | HookName::StatusLine => {}
         }
         // `/clear` and `/resume` leave the failed conversation, and our plans for it.
-        if moved && !matches!(self.stage, Stage::Watching | Stage::Ending(_)) {
+        if moved && !matches!(self.stage, Stage::Watching | Stage::Ending(..)) {
             self.stand_aside("another session is on screen");
         }
     }
@@ -309,7 +309,7 @@ impl Attempt<'_, '_> {
         self.ready = true;
         match std::mem::replace(&mut self.stage, Stage::Watching) {
             Stage::Entered { .. } => self.taken(),
-            Stage::Ending(failure) => self.stage = Stage::Ending(failure),
+            Stage::Ending(failure, rung) => self.stage = Stage::Ending(failure, rung),
             _ => self.stand_aside("a turn began"),
         }
     }
@@ -340,7 +340,7 @@ impl Attempt<'_, '_> {
             (Stage::SigningIn(Return::Waiting(text, _)), Done::Answers) => {
                 self.leave_failed_login(&text);
             }
-            (Stage::Ending(failure), _) => self.stage = Stage::Ending(failure),
+            (Stage::Ending(failure, rung), _) => self.stage = Stage::Ending(failure, rung),
             (_, Done::Panicked) => self.stand_aside("a wait failed"),
             (stage, _) => self.stage = stage,
         }
@@ -379,8 +379,8 @@ impl Attempt<'_, '_> {
     /// What the end of the child means.
     fn ended(mut self, exit: ExitReason) -> Ended {
         Notice::clear(&self.run.dir);
-        if let Stage::Ending(failure) = self.stage {
-            return Ended::ForRelaunch(failure);
+        if let Stage::Ending(failure, rung) = self.stage {
+            return Ended::ForRelaunch(failure, rung);
         }
         if self.ended_by_signal {
             if let Some(session) = &self.run.session {

@@ -43,10 +43,12 @@ pub(in crate::run) async fn run(run: &mut Run) -> io::Result<i32> {
             Ended::Finished(exit) | Ended::Verdict(Verdict::Done(exit), _) => {
                 return Ok(finish(run, exit));
             }
-            // The wait was inside Claude's own screen.
-            Ended::ForRelaunch(failure) => {
-                go_on(run, &failure);
-                continue;
+            // The wait was inside Claude's own screen, and nobody was at the keys to be asked.
+            Ended::ForRelaunch(failure, rung) => {
+                if run.apply(rung, &failure).await && rung == Rung::NewSession {
+                    continue;
+                }
+                failure
             }
             Ended::Verdict(Verdict::Failed(failure), exit) => {
                 match weigh(run, &mut tty, &failure, exit).await {

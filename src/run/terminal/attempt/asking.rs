@@ -31,7 +31,7 @@ impl Attempt<'_, '_> {
             Err(WhyNot::NotSettled) => return self.wait(failure, Rung::AskAgain, ASK_AGAIN),
             // Only now is the screen known to be at rest, and it is an older version's.
             Err(WhyNot::NoPlaceholder) if self.may_relaunch(&look, &failure) => {
-                return self.end_child(failure);
+                return self.end_child(failure, Rung::Relaunch);
             }
             Err(why) => return self.stand_aside(&why.to_string()),
         }

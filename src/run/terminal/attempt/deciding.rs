@@ -101,12 +101,12 @@ impl Attempt<'_, '_> {
     pub(super) fn act(&mut self, failure: Failure, rung: Rung) {
         match rung {
             Rung::AskAgain => self.ask(failure),
-            _ => self.end_child(failure),
+            _ => self.end_child(failure, rung),
         }
     }
 
-    /// Ends the child, to start it again in the same session.
-    pub(super) fn end_child(&mut self, failure: Failure) {
+    /// Ends the child, to apply the rung and start it again in the same session.
+    pub(super) fn end_child(&mut self, failure: Failure, rung: Rung) {
         let (look, _) = self.look();
         if !look.box_is_empty() {
             return self.stand_aside("there is a draft");
@@ -114,6 +114,6 @@ impl Attempt<'_, '_> {
         Notice::clear(&self.run.dir);
         self.relay.swallow_output(true);
         self.relay.end(GRACE);
-        self.stage = Stage::Ending(failure);
+        self.stage = Stage::Ending(failure, rung);
     }
 }
