@@ -40,7 +40,7 @@ impl Browser {
             .timeout_global(Some(Duration::from_secs(120)))
             .build();
         let root = format!("http://127.0.0.1:{}/session", port.expect("chromedriver starts"));
-        let mut browser = Self { driver, agent: config.into(), session: root, profile: profile };
+        let mut browser = Self { driver, agent: config.into(), session: root, profile };
         let data = browser.profile.path().join("profile");
         let mut args: Vec<String> = [
             "--headless",
