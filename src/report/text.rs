@@ -160,7 +160,10 @@ fn one(page: &mut String, run: &Track, axis: &Axis, width: usize, style: &Style)
     // On a narrow screen the directory matters more.
     let mode = if width < 40 { "" } else { mode };
     let rest = format!(" {mode} {end}");
-    let room = width.saturating_sub(run.run.len() + 1 + rest.chars().count()).max(8);
+    // Without Unicode three dots stand for one.
+    let spare = if style.unicode { 0 } else { 2 };
+    let taken = run.run.len() + 1 + rest.chars().count() + spare;
+    let room = width.saturating_sub(taken).max(8);
     let (id, cwd) = (style.bold(&run.run), place(&run.cwd, &style.home, room));
     let end = style.paint(colour(run.state, run.ending), &end);
     let mode = if mode.is_empty() { String::new() } else { format!("{} ", style.dim(mode)) };
@@ -266,7 +269,7 @@ pub fn status(night: &Night, now: Timestamp, style: &Style) -> String {
         page.push_str("No run now, and none in the last day.\n");
         return page;
     }
-    let room = style.width.saturating_sub(47).clamp(12, 60);
+    let room = style.width.saturating_sub(if style.unicode { 47 } else { 49 }).clamp(12, 60);
     let head = format!(
         "{:<8} {:>7} {:<9} {:<room$} {:<12} {}",
         "RUN", "PID", "STATE", "DIRECTORY", "SINCE", "NEXT"

@@ -189,7 +189,7 @@ fn step(rung: Rung, waits: &[Duration], mode: Mode, standing: Standing) -> Strin
     let mut spoken: Vec<String> = waits[..rising].iter().copied().map(short).collect();
     match waits.len() - rising {
         1 => spoken.push(short(longest)),
-        more => spoken.push(format!("{} ×{more}", short(longest))),
+        count => spoken.push(format!("{} ×{count}", short(longest))),
     }
     let question = super::fixes::question(rung).is_some();
     let asks = question && mode == Mode::Terminal && standing == Standing::TerminalEnded;

@@ -189,8 +189,8 @@ fn explain_says_what_a_recording_a_result_and_an_output_would_be_taken_for() {
     let overloaded = r#"{"type":"result","is_error":true,"api_error_status":529,
         "result":"API Error: 529 Overloaded"}"#;
     assert!(taken_for(overloaded, &[]).contains("class api, because of the failing result"));
-    let fine = r#"{"type":"result","is_error":false,"result":"API Error: 529 is quoted"}"#;
-    assert!(taken_for(fine, &[]).contains("no failure"));
+    let quoting = r#"{"type":"result","is_error":false,"result":"API Error: 529 is quoted"}"#;
+    assert!(taken_for(quoting, &[]).contains("no failure"));
     assert!(taken_for("Login timed out", &[]).contains("class login_service"));
     assert!(taken_for("Flux capacitor overheated", &[]).contains("No rule knows it"));
     let refused = "API Error: 401 authentication_error";
