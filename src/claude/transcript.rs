@@ -125,6 +125,8 @@ pub fn tail(path: &Path) -> io::Result<Tail> {
 }
 
 /// The last turn, gathered line by line.
+// Four facts, of which any may hold with any other.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Default)]
 struct Turn {
     prompted: bool,

@@ -101,6 +101,8 @@ impl Service {
     fn facing(&self, kind: FailureKind) -> Vec<Endpoint> {
         let host = match kind {
             _ if !self.probes => None,
+            // It lifts by the clock, whatever the service says to a stranger.
+            FailureKind::UsageLimit { .. } => None,
             FailureKind::AuthRefresh | FailureKind::LoginService => self.endpoints.oauth.clone(),
             _ => self.endpoints.api.clone(),
         };

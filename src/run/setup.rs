@@ -294,8 +294,7 @@ fn prepare(
         run.plan = run.plan.resume(&session, crate::plan::Continuation::Message);
     }
     let named = match &run.plan.session {
-        SessionPlan::Resume(id) => Some(id.clone()),
-        SessionPlan::WithId(id) => Some(id.clone()),
+        SessionPlan::WithId(id) | SessionPlan::Resume(id) => Some(id.clone()),
         _ => run.user.named_session(),
     };
     if let Some(id) = named {

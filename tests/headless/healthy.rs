@@ -26,6 +26,28 @@ fn settled(mut value: Value) -> Value {
     value
 }
 
+/// Where two documents differ, as paths with both values.
+fn differences(path: &str, one: &Value, other: &Value) -> Vec<String> {
+    match (one, other) {
+        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
+            let each = |key: &String| differences(&format!("{path}.{key}"), &a[key], &b[key]);
+            a.keys().flat_map(each).collect()
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let pairs = a.iter().zip(b).enumerate();
+            pairs.flat_map(|(at, (a, b))| differences(&format!("{path}[{at}]"), a, b)).collect()
+        }
+        _ if one == other => Vec::new(),
+        _ => vec![format!("{path}: {one} / {other}")],
+    }
+}
+
+fn assert_same_documents(one: &str, other: &str) {
+    let documents = |text: &str| Value::Array(lines(text).into_iter().map(settled).collect());
+    let found = differences("", &documents(one), &documents(other));
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 #[test]
 fn text_is_plain_claudes_byte_for_byte_and_stderr_is_empty() {
     let stage = Stage::new(SignIn::Valid);
@@ -46,8 +68,7 @@ fn json_is_plain_claudes_but_for_ids_and_times() {
     let args = ["-p", "--output-format", "json", "hi"];
     let plain = stage.ends(stage.plain(&args));
     let safe = stage.ends(stage.safe(&args));
-    let documents = |text: &str| lines(text).into_iter().map(settled).collect::<Vec<_>>();
-    assert_eq!(documents(&safe.stdout), documents(&plain.stdout));
+    assert_same_documents(&safe.stdout, &plain.stdout);
     assert_eq!((safe.stderr, safe.code), (plain.stderr, plain.code));
 }
 
@@ -57,8 +78,7 @@ fn json_lines_are_plain_claudes_but_for_ids_and_times() {
     let args = ["-p", "--output-format", "stream-json", "--verbose", "hi"];
     let plain = stage.ends(stage.plain(&args));
     let safe = stage.ends(stage.safe(&args));
-    let documents = |text: &str| lines(text).into_iter().map(settled).collect::<Vec<_>>();
-    assert_eq!(documents(&safe.stdout), documents(&plain.stdout));
+    assert_same_documents(&safe.stdout, &plain.stdout);
     assert_eq!((safe.stderr, safe.code), (plain.stderr, plain.code));
 }
 
