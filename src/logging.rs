@@ -1,6 +1,8 @@
 //! Diagnostics, to a rotating file in the state directory and nowhere else: while a child
 //! runs, no line of its terminal is ours. A log that cannot be written never stops a run.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
@@ -19,6 +21,10 @@ pub fn start(state_dir: &Path, level: &str) {
         .max_log_files(7)
         .build(&dir);
     let Ok(appender) = appender else { return };
+    for file in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+        // The appender knows no modes; the directory keeps others out of the next day's file.
+        let _ = std::fs::set_permissions(file.path(), Permissions::from_mode(0o600));
+    }
     let level = level.parse().unwrap_or(LevelFilter::INFO);
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -305,10 +306,17 @@ fn prepare(
 
 /// The state directory, or one for this boot where the home cannot be written to.
 fn usable_state_dir() -> PathBuf {
-    let wanted = paths::state_dir();
-    let writable = paths::private_dir(&wanted.join("runs")).is_ok()
-        && nix::unistd::access(&wanted.join("runs"), nix::unistd::AccessFlags::W_OK).is_ok();
-    if writable { wanted } else { paths::runtime_dir() }
+    let own_temporary =
+        std::env::temp_dir().join(format!("claude-safe-{}", nix::unistd::geteuid()));
+    let usable = |dir: &PathBuf| {
+        let runs = dir.join("runs");
+        paths::private_dir(&runs).is_ok()
+            && nix::unistd::access(&runs, nix::unistd::AccessFlags::W_OK).is_ok()
+            // In a shared directory someone else may have made one of this name.
+            && std::fs::metadata(dir)
+                .is_ok_and(|meta| meta.uid() == nix::unistd::geteuid().as_raw())
+    };
+    [paths::state_dir(), paths::runtime_dir()].into_iter().find(usable).unwrap_or(own_temporary)
 }
 
 /// The settings file with ours and the user's; none when theirs cannot be read, so that Claude

@@ -7,7 +7,7 @@ use super::{ANSWER, SOON, Stage, lines};
 
 /// What differs from one healthy run of plain claude to the next.
 fn differs(key: &str) -> bool {
-    ["session_id", "uuid", "id", "timestamp", "ttft_ms"].contains(&key)
+    ["session_id", "uuid", "id", "timestamp", "request_id", "messaging_socket_path"].contains(&key)
         || key.ends_with("_ms")
         || key.ends_with("Ms")
 }

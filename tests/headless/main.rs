@@ -21,7 +21,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use claude_safe_testkit::claude::MEASURED;
-use claude_safe_testkit::{FakeService, Sandbox, SignIn, real_claude};
+use claude_safe_testkit::service::Endpoint;
+use claude_safe_testkit::{Behaviour, FakeService, Sandbox, SignIn, real_claude, wait_until};
 use serde_json::Value;
 
 /// Enough for any run here on a loaded machine; nothing waits for it.
@@ -89,6 +90,17 @@ impl Stage {
         self.ends(self.safe(&args))
     }
 
+    /// `claude-safe -p hi` while this endpoint fails, until the first failure was seen.
+    fn asks_through(&self, endpoint: Endpoint, fault: Behaviour) -> Ended {
+        self.service.set(endpoint, fault);
+        std::thread::scope(|scope| {
+            let run = scope.spawn(|| self.asks(&[]));
+            wait_until(SOON, || self.journalled("decided").pop());
+            self.service.set(endpoint, Behaviour::Ok);
+            run.join().unwrap()
+        })
+    }
+
     fn ends(&self, command: Command) -> Ended {
         self.ends_with_stdin(command, b"")
     }
@@ -122,7 +134,9 @@ impl Stage {
     /// What people and models said in the one transcript, without Claude's own reminders.
     fn prompts(&self) -> Vec<String> {
         let lines = self.sandbox.transcript_lines();
-        let prompts = lines.iter().filter(|line| line["type"] == "user" && line["isMeta"] != true);
+        let prompts = lines.iter().filter(|line| {
+            line["type"] == "user" && line["isMeta"] != true && line["isSidechain"] != true
+        });
         prompts.filter_map(|line| Some(line["message"]["content"].as_str()?.to_owned())).collect()
     }
 }

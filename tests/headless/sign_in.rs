@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use claude_safe_testkit::claude::MEASURED;
+use claude_safe_testkit::service::Endpoint;
 use claude_safe_testkit::{Behaviour, RequestKind, Script, SignIn, wait_until};
 
 use super::{MESSAGE, SOON, Stage};
@@ -14,8 +15,7 @@ fn down(seconds: u64, fault: Behaviour) -> Script {
 #[test]
 fn a_refresh_that_answers_500_for_a_while_delays_the_answer_and_nothing_else() {
     let stage = Stage::new(SignIn::Expired);
-    stage.service.set_oauth(down(8, Behaviour::error(500)));
-    let ended = stage.asks(&[]);
+    let ended = stage.asks_through(Endpoint::OAuth, Behaviour::error(500));
     ended.is_the_answer();
     assert!(ended.stderr.contains("sign-in service down (401)"), "{ended:#?}");
     assert!(ended.stderr.ends_with("claude-safe: recovered\n"), "{ended:#?}");
@@ -29,8 +29,7 @@ fn a_refresh_that_answers_500_for_a_while_delays_the_answer_and_nothing_else() {
 #[test]
 fn with_the_default_waits_the_answer_follows_the_services_return_within_seconds() {
     let stage = Stage::with_defaults(MEASURED, SignIn::Expired);
-    stage.service.set_oauth(down(10, Behaviour::error(500)));
-    let ended = stage.asks(&[]);
+    let ended = stage.asks_through(Endpoint::OAuth, Behaviour::error(500));
     ended.is_the_answer();
     assert!(ended.took < Duration::from_secs(40), "{ended:#?}");
 }
@@ -38,8 +37,8 @@ fn with_the_default_waits_the_answer_follows_the_services_return_within_seconds(
 #[test]
 fn a_refresh_that_answers_a_gateways_page_is_waited_out() {
     let stage = Stage::new(SignIn::Expired);
-    stage.service.set_oauth(down(8, Behaviour::html(502, "502 Bad Gateway")));
-    stage.asks(&[]).is_the_answer();
+    let page = Behaviour::html(502, "502 Bad Gateway");
+    stage.asks_through(Endpoint::OAuth, page).is_the_answer();
     assert_eq!(stage.prompts(), ["hi", MESSAGE]);
 }
 

@@ -1,8 +1,7 @@
 //! The same outages with older and newer versions of Claude Code.
 
-use std::time::Duration;
-
 use claude_safe_testkit::claude::NEWEST;
+use claude_safe_testkit::service::Endpoint;
 use claude_safe_testkit::{Behaviour, Script, SignIn};
 
 use super::{MESSAGE, Stage};
@@ -14,9 +13,7 @@ fn survives(version: &'static str) {
     assert_eq!(ended.stderr, "", "{version}: {ended:#?}");
 
     let refresh = Stage::of_version(version, SignIn::Expired);
-    let outage = Duration::from_secs(6);
-    refresh.service.set_oauth(Script::down_for(outage, Behaviour::error(500)));
-    refresh.asks(&[]).is_the_answer();
+    refresh.asks_through(Endpoint::OAuth, Behaviour::error(500)).is_the_answer();
     assert_eq!(refresh.prompts(), ["hi", MESSAGE], "{version}");
 
     let mut api = Stage::of_version(version, SignIn::Valid);
