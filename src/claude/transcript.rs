@@ -321,6 +321,41 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_claude_repeats_is_seen_until_something_follows() {
+        let repeats = json!({"type": "system", "subtype": "api_error",
+            "timestamp": "2026-11-25T00:34:10Z",
+            "error": {"status": 429, "rateLimits": {"resetsAt": 1_795_710_848}}});
+        let found = tail_of(&[prompt(), repeats.clone(), json!({"type": "last-prompt"})]);
+        let retrying = found.retrying.expect("the last line of the conversation");
+        assert_eq!(retrying.status, Some(429));
+        assert!(retrying.at.is_some());
+        assert_eq!(found.resets, Timestamp::from_second(1_795_710_848).ok());
+        assert_eq!(found.turn, TurnState::Untouched);
+        let text = assistant(&json!({"type": "text", "text": "there"}));
+        assert_eq!(tail_of(&[prompt(), repeats.clone(), text]).retrying, None);
+        assert_eq!(tail_of(&[prompt(), repeats, prompt()]).resets, None);
+    }
+
+    #[test]
+    fn a_turn_is_finished_by_its_own_end_only() {
+        let mut end = assistant(&json!({"type": "text", "text": "done"}));
+        assert!(!tail_of(&[prompt(), end.clone()]).finished, "killed while it wrote");
+        end["message"]["stop_reason"] = json!("end_turn");
+        assert!(tail_of(&[prompt(), end.clone()]).finished);
+        assert!(!tail_of(&[prompt(), end.clone(), prompt()]).finished);
+        assert!(!tail_of(&[prompt(), end, failure()]).finished);
+    }
+
+    #[test]
+    fn a_compaction_within_a_turn_does_not_begin_a_new_one() {
+        let tool = assistant(&json!({"type": "tool_use", "id": "t1"}));
+        let mut summary = prompt();
+        summary["isCompactSummary"] = json!(true);
+        let lines = [prompt(), tool, result("t1"), summary, failure()];
+        assert_eq!(tail_of(&lines).turn, TurnState::Partial);
+    }
+
+    #[test]
     fn a_long_turn_is_read_back_to_its_prompt() {
         let filler = assistant(&json!({"type": "text", "text": "x".repeat(300_000)}));
         assert_eq!(

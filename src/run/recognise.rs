@@ -129,3 +129,62 @@ pub(super) fn failure(
     let turn = turn(seen);
     Failure { kind, status, evidence: vec![evidence], session: seen.session.clone(), turn }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn seen<'a>(told: &'a Attempt, tail: Option<&'a Tail>, writes: bool, all: bool) -> Seen<'a> {
+        Seen {
+            exit: ExitReason::Code(1),
+            told,
+            text: "",
+            tail,
+            hook: None,
+            sign_in: SignIn::Expired,
+            session: None,
+            since: Timestamp::from_second(100).expect("in range"),
+            writes_transcripts: writes,
+            shows_all: all,
+        }
+    }
+
+    #[test]
+    fn only_what_belongs_to_this_run_proves_what_its_turn_did() {
+        let at = |second| Timestamp::from_second(second).ok();
+        let tail = |second, turn| Tail { prompted_at: at(second), turn, ..Tail::default() };
+        let (ours, earlier) = (tail(101, TurnState::Untouched), tail(99, TurnState::Partial));
+        let failed = Attempt { result: Some(json!({"is_error": true})), ..Attempt::default() };
+        let silent = Attempt::default();
+        let answered = Attempt { answered: true, ..failed.clone() };
+        for (told, tail, writes, all, expected) in [
+            (&failed, Some(&ours), true, false, TurnState::Untouched),
+            // An earlier conversation's turn is not the one that failed.
+            (&failed, Some(&earlier), true, false, TurnState::NotPrompted),
+            (&failed, None, true, false, TurnState::NotPrompted),
+            (&failed, None, false, false, TurnState::Unknown),
+            (&failed, Some(&earlier), false, false, TurnState::Unknown),
+            // The stream shows every tool, if it came to its end.
+            (&failed, None, false, true, TurnState::NotPrompted),
+            (&silent, None, false, true, TurnState::Unknown),
+            (&answered, None, false, true, TurnState::Unknown),
+            (&answered, None, true, true, TurnState::Unknown),
+        ] {
+            assert_eq!(turn(&seen(told, tail, writes, all)), expected, "{told:?} {tail:?}");
+        }
+    }
+
+    #[test]
+    fn the_exact_reset_is_the_streams_or_the_transcripts() {
+        let at = |second| Timestamp::from_second(second).ok();
+        let tail = Tail { prompted_at: at(101), resets: at(500), ..Tail::default() };
+        let streamed = Attempt { resets: Some(400), ..Attempt::default() };
+        assert_eq!(exact_reset(&seen(&streamed, Some(&tail), true, true)), at(400));
+        let silent = Attempt::default();
+        assert_eq!(exact_reset(&seen(&silent, Some(&tail), true, true)), at(500));
+        let earlier = Tail { prompted_at: at(50), ..tail };
+        assert_eq!(exact_reset(&seen(&silent, Some(&earlier), true, true)), None);
+    }
+}

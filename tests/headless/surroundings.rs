@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use claude_safe_testkit::{Behaviour, Request, Script, SignIn};
+use claude_safe_testkit::{Answer, Behaviour, Request, Script, SignIn};
 
 use super::{ANSWER, Stage};
 
@@ -115,9 +115,12 @@ fn started_by_claudes_own_tool_it_is_a_run_of_its_own() {
     stage.sandbox.env("IS_SANDBOX", "1");
     let inner = format!("'{}' -p inner > inner.txt 2>&1", env!("CARGO_BIN_EXE_claude-safe"));
     let asked = |request: &Request, word| request.user_texts.iter().any(|text| text == word);
-    stage.service.answer_with(move |request| match asked(request, "outer") {
-        true => claude_safe_testkit::Answer::bash(&inner, "Outer done."),
-        false => claude_safe_testkit::Answer::text(ANSWER),
+    stage.service.answer_with(move |request| {
+        if asked(request, "outer") {
+            Answer::bash(&inner, "Outer done.")
+        } else {
+            Answer::text(ANSWER)
+        }
     });
     let args = ["-p", "--permission-mode", "bypassPermissions", "outer"];
     let ended = stage.ends(stage.safe(&args));

@@ -13,9 +13,12 @@ const ALLOWED: [&str; 4] = ["-p", "--permission-mode", "bypassPermissions", "add
 fn stage(command: &'static str) -> Stage {
     let mut stage = Stage::new(SignIn::Valid);
     stage.claude_gives_up_soon().sandbox.env("IS_SANDBOX", "1");
-    stage.service.answer_with(move |request| match request.asks("add a line") {
-        true => Answer::bash(command, "Added."),
-        false => Answer::text("Carried on."),
+    stage.service.answer_with(move |request| {
+        if request.asks("add a line") {
+            Answer::bash(command, "Added.")
+        } else {
+            Answer::text("Carried on.")
+        }
     });
     stage
 }
