@@ -2,7 +2,7 @@
 
 use claude_safe_testkit::claude::NEWEST;
 use claude_safe_testkit::service::Endpoint;
-use claude_safe_testkit::{Behaviour, Script, SignIn};
+use claude_safe_testkit::{Behaviour, SignIn};
 
 use super::{MESSAGE, Stage};
 
@@ -12,14 +12,15 @@ fn survives(version: &'static str) {
     ended.is_the_answer();
     assert_eq!(ended.stderr, "", "{version}: {ended:#?}");
 
-    let refresh = Stage::of_version(version, SignIn::Expired);
+    let mut refresh = Stage::of_version(version, SignIn::Expired);
+    // The older ones repeat a 401 too, for minutes.
+    refresh.claude_gives_up_soon();
     refresh.asks_through(Endpoint::OAuth, Behaviour::error(500)).is_the_answer();
     assert_eq!(refresh.prompts(), ["hi", MESSAGE], "{version}");
 
     let mut api = Stage::of_version(version, SignIn::Valid);
     api.claude_gives_up_soon();
-    api.service.set_api(Script::first(2, Behaviour::error(500)));
-    let ended = api.asks(&[]);
+    let ended = api.asks_through(Endpoint::Api, Behaviour::error(500));
     ended.is_the_answer();
     assert_eq!(api.prompts(), ["hi", MESSAGE], "{version}: {ended:#?}");
 }
