@@ -1,7 +1,5 @@
 //! The API fails before or during an answer.
 
-use std::time::Duration;
-
 use claude_safe_testkit::{Behaviour, Script, SignIn};
 
 use super::{ANSWER, MESSAGE, Stage};
@@ -49,7 +47,7 @@ fn half_an_answer_is_never_printed() {
 #[test]
 fn claude_itself_waits_out_a_failing_api_and_we_say_so_once() {
     let stage = Stage::new(SignIn::Valid);
-    stage.service.set_api(Script::down_for(Duration::from_secs(6), Behaviour::error(500)));
+    stage.service.set_api(Script::first(3, Behaviour::error(500)));
     let args = ["-p", "--output-format", "stream-json", "--verbose", "hi"];
     let ended = stage.ends(stage.safe(&args));
     assert_eq!(ended.code, Some(0), "{ended:#?}");
@@ -65,7 +63,8 @@ fn claude_itself_waits_out_a_failing_api_and_we_say_so_once() {
 #[test]
 fn in_text_the_transcript_shows_that_claude_itself_is_retrying() {
     let stage = Stage::new(SignIn::Valid);
-    stage.service.set_api(Script::down_for(Duration::from_secs(12), Behaviour::error(529)));
+    // Claude's fifth retry comes after our first look at the transcript.
+    stage.service.set_api(Script::first(5, Behaviour::error(529)));
     let ended = stage.asks(&[]);
     ended.is_the_answer();
     let said: Vec<_> = ended.stderr.lines().collect();

@@ -1,6 +1,8 @@
 //! The user's own choice of session, settings and prompt survives a failure.
 
 use claude_safe_testkit::{Behaviour, Script, SignIn};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use super::{ANSWER, MESSAGE, Stage, lines};
@@ -148,17 +150,17 @@ fn two_runs_in_one_home_each_keep_their_own_conversation() {
 
 #[test]
 fn a_conversation_that_someone_else_carried_on_is_left_to_them() {
-    let mut stage = failing();
-    // Long enough for the other to answer first.
-    stage
-        .sandbox
-        .env("CLAUDE_SAFE_RETRY_FIRST_WAIT", "6s")
-        .env("CLAUDE_SAFE_RETRY_MAX_WAIT", "20s");
+    let stage = failing();
     let ended = std::thread::scope(|scope| {
         let run = scope.spawn(|| stage.asks(&["--session-id", ID]));
         let decided = || stage.journalled("decided").pop();
         claude_safe_testkit::wait_until(super::SOON, decided).unwrap();
+        // Stopped in its wait until the other has answered.
+        let pid = stage.journalled("run_started")[0]["pid"].as_i64().unwrap();
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap());
+        kill(pid, Signal::SIGSTOP).unwrap();
         let other = stage.ends(stage.plain(&["-p", "--resume", ID, "I am here"]));
+        kill(pid, Signal::SIGCONT).unwrap();
         assert_eq!(other.stdout.trim_end(), ANSWER, "{other:#?}");
         run.join().unwrap()
     });
