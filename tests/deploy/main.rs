@@ -30,15 +30,18 @@ fn deploy() -> PathBuf {
 /// on PATH; claude-safe gives up after two seconds, as it would after twelve hours.
 fn outage() -> (FakeService, Sandbox) {
     let service = FakeService::start();
-    service.answer_with(|request| match request.asks(TASK) {
-        true => Answer::bash("echo ran >>proof.txt", "Added."),
-        false => Answer::text(ANSWER),
+    service.answer_with(|request| {
+        if request.asks(TASK) {
+            Answer::bash("echo ran >>proof.txt", "Added.")
+        } else {
+            Answer::text(ANSWER)
+        }
     });
     service.set_api(Script::Requests(vec![Behaviour::Ok, Behaviour::error(500)]));
     let mut sandbox = Sandbox::with(SignIn::Valid, &service);
     sandbox.write_settings(&json!({ "permissions": { "defaultMode": "bypassPermissions" } }));
-    let bin = sandbox.home().join("bin");
-    fs::create_dir(&bin).expect("a directory");
+    let bin = sandbox.home().join(".local/bin");
+    fs::create_dir_all(&bin).expect("a directory");
     symlink(real_claude(NEWEST), bin.join("claude")).expect("a link");
     symlink(env!("CARGO_BIN_EXE_claude-safe"), bin.join("claude-safe")).expect("a link");
     let path = sandbox.env_value("PATH").expect("set");

@@ -38,7 +38,10 @@ fn the_service_is_started_again_until_the_outage_is_over() {
         fs::copy(deploy().join("systemd").join(unit), units.join(unit)).expect("copied");
     }
     let out = sandbox.tmp().join("out");
-    let drop_in = format!("[Service]\nRestartSec=1s\nStandardOutput=append:{}\n", out.display());
+    let drop_in = format!(
+        "[Service]\nRestartSec=1s\nStandardOutput=append:{0}\nStandardError=append:{0}\n",
+        out.display()
+    );
     fs::write(units.join("claude-safe@.service.d/test.conf"), drop_in).expect("written");
     fs::create_dir(sandbox.home().join("tasks")).expect("a directory");
     fs::write(sandbox.home().join("tasks/nightly.md"), TASK).expect("written");
@@ -59,7 +62,10 @@ fn the_service_is_started_again_until_the_outage_is_over() {
         command.arg("--user").args(words);
         String::from_utf8_lossy(&sandbox.run(command, DEADLINE).stdout).trim().to_owned()
     };
-    let said = || fs::read_to_string(sandbox.tmp().join("manager.log")).unwrap_or_default();
+    let said = || {
+        let read = |file| fs::read_to_string(file).unwrap_or_default();
+        read(sandbox.tmp().join("manager.log")) + &read(out.clone())
+    };
     wait_until(DEADLINE, || runtime.join("systemd/private").exists().then_some(()))
         .unwrap_or_else(|| panic!("the manager did not start: {}", said()));
     let unit = "claude-safe@nightly.service";
