@@ -127,9 +127,9 @@ fn the_job_is_requeued_until_the_outage_is_over() {
     service.set_api(Behaviour::Ok);
     let ends = ["COMPLETED", "FAILED", "CANCELLED", "NODE_FAIL", "TIMEOUT"];
     cluster.until("the job's end", || ends.iter().any(|end| shows(&format!("JobState={end} "))));
-    let shown = cluster.ask("scontrol", &["show", "job", &job]);
+    let record = cluster.ask("scontrol", &["show", "job", &job]);
     let out = fs::read_to_string(sandbox.project().join(format!("slurm-{job}.out")));
     let out = out.expect("the job's output");
-    assert!(shown.contains("JobState=COMPLETED"), "{shown}\n{out}");
+    assert!(record.contains("JobState=COMPLETED"), "{record}\n{out}");
     assert_done_once(&sandbox, &out);
 }

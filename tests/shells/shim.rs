@@ -12,30 +12,30 @@ use crate::{DEADLINE, HOSTILE, Home, Said};
 impl Home {
     fn shim(&self) -> String {
         let dir = if cfg!(target_os = "macos") {
-            self.home.join("Library/Application Support")
+            self.dir.join("Library/Application Support")
         } else {
-            self.home.join(".local/share")
+            self.dir.join(".local/share")
         };
         dir.join("claude-safe/bin/claude").to_str().expect("text").to_owned()
     }
 
     /// As cron calls it: hardly an environment.
     fn cron(&self, program: &str, args: &[&str]) -> Said {
-        let home = format!("HOME={}", self.home.display());
+        let home = format!("HOME={}", self.dir.display());
         let cron = ["-i", &home, "PATH=/usr/bin:/bin", "SHELL=/bin/sh", program];
         Said::of(&self.run("env", &[&cron, args].concat(), &[]))
     }
 
     /// Tells claude-safe by its configuration which claude to start.
     fn configure(&self) {
-        let safe = self.home.join("safe/claude").display().to_string();
+        let safe = self.dir.join("safe/claude").display().to_string();
         let text = format!("claude.path = {}\n", toml::Value::String(safe));
         let dir = if cfg!(target_os = "macos") {
             "Library/Application Support/claude-safe/config.toml"
         } else {
             ".config/claude-safe/config.toml"
         };
-        self.write(&self.home.join(dir), &text);
+        Self::write(&self.dir.join(dir), &text);
     }
 }
 
@@ -64,7 +64,7 @@ fn cron_reaches_claude_through_it_with_claude_safe_and_without() {
 #[test]
 fn two_shims_never_call_each_other() {
     let home = Home::new();
-    let other = home.home.join("other").join(HOSTILE);
+    let other = home.dir.join("other").join(HOSTILE);
     let dir = other.to_str().expect("text");
     assert_eq!(home.ours(&["shim", "install"]).code, Some(0));
     assert_eq!(home.ours(&["shim", "install", "--dir", dir]).code, Some(0));
