@@ -101,6 +101,9 @@ fn wrong<'w>(call: &[&'w str]) -> Option<&'w str> {
     let mut at: &Command = &command;
     for (index, word) in call.iter().enumerate() {
         let plain = word.trim_end_matches([')', '"', ',', '.', ':']);
+        if plain == "…" {
+            return None;
+        }
         if let Some(option) = plain.strip_prefix("--") {
             let name = option.split('=').next().unwrap_or_default();
             // Before a command of ours stands, every word is claude's.

@@ -12,33 +12,52 @@ use std::time::Duration;
 
 use claude_safe::error::exit;
 use claude_safe_testkit::claude::NEWEST;
-use claude_safe_testkit::{Behaviour, FakeService, Sandbox, SignIn, real_claude};
+use claude_safe_testkit::{Answer, Behaviour, FakeService, Sandbox, Script, SignIn, real_claude};
+use serde_json::json;
 
 /// Starting a scheduler and three runs of Claude, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(240);
 
-/// What the fake service answers.
-const ANSWER: &str = "Hello from the fake service.";
+/// The task, and what the fake service answers to whoever carries on with it.
+const TASK: &str = "add a line";
+const ANSWER: &str = "Carried on.";
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
 }
 
-/// A home whose sign-in cannot be refreshed, with claude and claude-safe on PATH. claude-safe
-/// gives up after two seconds, as it would after twelve hours.
+/// A home in which the task's tool runs, and then the service is down. claude and claude-safe are
+/// on PATH; claude-safe gives up after two seconds, as it would after twelve hours.
 fn outage() -> (FakeService, Sandbox) {
     let service = FakeService::start();
-    service.set_oauth(Behaviour::error(500));
-    let mut sandbox = Sandbox::with(SignIn::Expired, &service);
-    let bin = sandbox.home().join("bin");
-    fs::create_dir(&bin).expect("a directory");
+    service.answer_with(|request| {
+        if request.asks(TASK) {
+            Answer::bash("echo ran >>proof.txt", "Added.")
+        } else {
+            Answer::text(ANSWER)
+        }
+    });
+    service.set_api(Script::Requests(vec![Behaviour::Ok, Behaviour::error(500)]));
+    let mut sandbox = Sandbox::with(SignIn::Valid, &service);
+    sandbox.write_settings(&json!({ "permissions": { "defaultMode": "bypassPermissions" } }));
+    let bin = sandbox.home().join(".local/bin");
+    fs::create_dir_all(&bin).expect("a directory");
     symlink(real_claude(NEWEST), bin.join("claude")).expect("a link");
     symlink(env!("CARGO_BIN_EXE_claude-safe"), bin.join("claude-safe")).expect("a link");
     let path = sandbox.env_value("PATH").expect("set");
     sandbox.env("PATH", format!("{}:{}:/usr/sbin", bin.display(), path.display()));
+    sandbox.env("IS_SANDBOX", "1").env("CLAUDE_CODE_MAX_RETRIES", "1");
     sandbox.env("CLAUDE_SAFE_RETRY_HORIZON_HEADLESS", "2s");
     sandbox.env("CLAUDE_SAFE_RETRY_FIRST_WAIT", "1s");
     (service, sandbox)
+}
+
+/// The task was carried on with in the end, and its tool was not run again.
+#[track_caller]
+fn assert_done_once(sandbox: &Sandbox, out: &str) {
+    assert!(out.contains(ANSWER), "{out}");
+    let proof = fs::read_to_string(sandbox.project().join("proof.txt"));
+    assert_eq!(proof.expect("the tool ran"), "ran\n", "{out}");
 }
 
 #[test]

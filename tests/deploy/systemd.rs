@@ -5,7 +5,7 @@ use std::process::Command;
 
 use claude_safe_testkit::{Behaviour, wait_until};
 
-use crate::{ANSWER, DEADLINE, deploy, outage};
+use crate::{DEADLINE, TASK, assert_done_once, deploy, outage};
 
 /// A user manager that believes in a booted system only inside of its mount namespace.
 const MANAGER: &str = r#"
@@ -38,10 +38,13 @@ fn the_service_is_started_again_until_the_outage_is_over() {
         fs::copy(deploy().join("systemd").join(unit), units.join(unit)).expect("copied");
     }
     let out = sandbox.tmp().join("out");
-    let drop_in = format!("[Service]\nRestartSec=1s\nStandardOutput=append:{}\n", out.display());
+    let drop_in = format!(
+        "[Service]\nRestartSec=1s\nStandardOutput=append:{0}\nStandardError=append:{0}\n",
+        out.display()
+    );
     fs::write(units.join("claude-safe@.service.d/test.conf"), drop_in).expect("written");
     fs::create_dir(sandbox.home().join("tasks")).expect("a directory");
-    fs::write(sandbox.home().join("tasks/nightly.md"), "hi").expect("written");
+    fs::write(sandbox.home().join("tasks/nightly.md"), TASK).expect("written");
     let env = format!("TASK_DIR={}\n", sandbox.project().display());
     fs::write(sandbox.home().join("tasks/nightly.env"), env).expect("written");
 
@@ -59,7 +62,10 @@ fn the_service_is_started_again_until_the_outage_is_over() {
         command.arg("--user").args(words);
         String::from_utf8_lossy(&sandbox.run(command, DEADLINE).stdout).trim().to_owned()
     };
-    let said = || fs::read_to_string(sandbox.tmp().join("manager.log")).unwrap_or_default();
+    let said = || {
+        let read = |file| fs::read_to_string(file).unwrap_or_default();
+        read(sandbox.tmp().join("manager.log")) + &read(out.clone())
+    };
     wait_until(DEADLINE, || runtime.join("systemd/private").exists().then_some(()))
         .unwrap_or_else(|| panic!("the manager did not start: {}", said()));
     let unit = "claude-safe@nightly.service";
@@ -67,12 +73,12 @@ fn the_service_is_started_again_until_the_outage_is_over() {
     let restarts = || control(&["show", "--value", "--property=NRestarts", unit]);
     wait_until(DEADLINE, || (restarts() == "2").then_some(()))
         .unwrap_or_else(|| panic!("{} restarts: {}", restarts(), said()));
-    service.set_oauth(Behaviour::Ok);
+    service.set_api(Behaviour::Ok);
     let state = || control(&["show", "--value", "--property=ActiveState", unit]);
     wait_until(DEADLINE, || (state() == "inactive").then_some(()))
         .unwrap_or_else(|| panic!("{}: {}", state(), said()));
     let result = control(&["show", "--value", "--property=Result", unit]);
     assert_eq!(result, "success", "{}", said());
-    assert_eq!(fs::read_to_string(&out).expect("the output").trim(), ANSWER);
+    assert_done_once(&sandbox, &fs::read_to_string(&out).expect("the output"));
     manager.kill().and_then(|()| manager.wait()).expect("the manager ends");
 }

@@ -12,7 +12,7 @@ fn sourcing_is_silent_even_twice_and_a_strict_shell_lives_on() {
         let Shell { init, strict, .. } = shell;
         let script = format!("{strict}\n{init}\n{init}\necho alive\n{CALL} || true\necho $HOME\n");
         let home = Home::new();
-        let path = home.home.display().to_string();
+        let path = home.dir.display().to_string();
         let script = script.replace("echo $HOME", "printf '%s\\n' \"$HOME\"");
         home.shell(&shell, &script).assert_lines(&["alive", SAFE, &path]);
     }

@@ -28,7 +28,8 @@ const HOSTILE: &str = "it's a \"di\\r\" $HOME `x` *";
 /// to start says `safe`. Both then print their arguments and leave with 7.
 pub(crate) struct Home {
     sandbox: Sandbox,
-    pub(crate) home: PathBuf,
+    /// The home directory.
+    pub(crate) dir: PathBuf,
     /// First on PATH: claude-safe.
     pub(crate) ours: PathBuf,
     /// Next on PATH: claude.
@@ -43,9 +44,9 @@ impl Home {
         for dir in [&ours, &claudes, &home.join("safe")] {
             fs::create_dir_all(dir).expect("a directory");
         }
-        let this = Self { sandbox, home, ours, claudes };
-        this.script(&this.claudes.join("claude"), "plain");
-        this.script(&this.home.join("safe/claude"), "safe");
+        let this = Self { sandbox, dir: home, ours, claudes };
+        Self::script(&this.claudes.join("claude"), "plain");
+        Self::script(&this.dir.join("safe/claude"), "safe");
         let program = this.ours.join("claude-safe");
         // Other file systems know no link to it.
         fs::hard_link(env!("CARGO_BIN_EXE_claude-safe"), &program)
@@ -54,13 +55,13 @@ impl Home {
         this
     }
 
-    fn script(&self, file: &Path, word: &str) {
+    fn script(file: &Path, word: &str) {
         let text = format!("#!/bin/sh\nprintf '%s:' {word}\nprintf '<%s>' \"$@\"\necho\nexit 7\n");
-        self.write(file, &text);
+        Self::write(file, &text);
         fs::set_permissions(file, fs::Permissions::from_mode(0o755)).expect("mode");
     }
 
-    pub(crate) fn write(&self, file: &Path, text: &str) {
+    pub(crate) fn write(file: &Path, text: &str) {
         fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
         fs::write(file, text).expect("written");
     }
@@ -73,9 +74,9 @@ impl Home {
             command.env_remove(name);
         }
         command
-            .env("HOME", &self.home)
+            .env("HOME", &self.dir)
             .env("PATH", path)
-            .env("CLAUDE_SAFE_CLAUDE", self.home.join("safe/claude"))
+            .env("CLAUDE_SAFE_CLAUDE", self.dir.join("safe/claude"))
             .envs(env.iter().copied())
             .args(args);
         self.sandbox.run(command, DEADLINE)
@@ -90,8 +91,8 @@ impl Home {
     /// Runs a script in a shell that first takes `init` in.
     pub(crate) fn shell(&self, shell: &Shell, script: &str) -> Said {
         // From a file: zsh parses all of `-c` before it knows an alias.
-        let file = self.home.join("script");
-        self.write(&file, script);
+        let file = self.dir.join("script");
+        Self::write(&file, script);
         let file = file.to_str().expect("text");
         Said::of(&self.run(shell.program, &[shell.options, &[file]].concat(), &[]))
     }

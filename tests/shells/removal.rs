@@ -8,14 +8,14 @@ const RC: &str = "alias ll='ls -l'\neval \"$(claude-safe init bash)\"\nx=1\n";
 
 impl Home {
     fn rc(&self) -> String {
-        fs::read_to_string(self.home.join(".bashrc")).expect("read")
+        fs::read_to_string(self.dir.join(".bashrc")).expect("read")
     }
 
     fn state(&self) -> std::path::PathBuf {
         if cfg!(target_os = "macos") {
-            self.home.join("Library/Application Support/claude-safe")
+            self.dir.join("Library/Application Support/claude-safe")
         } else {
-            self.home.join(".local/state/claude-safe")
+            self.dir.join(".local/state/claude-safe")
         }
     }
 }
@@ -23,9 +23,9 @@ impl Home {
 #[test]
 fn lines_of_ours_are_shown_and_removed_only_after_a_yes() {
     let home = Home::new();
-    home.write(&home.home.join(".bashrc"), RC);
-    home.write(&home.home.join(".zshrc"), "if true; then eval \"$(claude-safe init zsh)\"; fi\n");
-    home.write(&home.home.join(".config/fish/config.fish"), "claude-safe init fish | source\n");
+    Home::write(&home.dir.join(".bashrc"), RC);
+    Home::write(&home.dir.join(".zshrc"), "if true; then eval \"$(claude-safe init zsh)\"; fi\n");
+    Home::write(&home.dir.join(".config/fish/config.fish"), "claude-safe init fish | source\n");
     let said = home.ours(&["init", "--uninstall"]);
     assert!(said.out.contains(".bashrc:2: eval \"$(claude-safe init bash)\"\n"), "{said:?}");
     assert!(said.out.contains(".zshrc:1: ") && said.out.contains("yours to edit"), "{said:?}");
@@ -34,23 +34,23 @@ fn lines_of_ours_are_shown_and_removed_only_after_a_yes() {
     let said = home.ours(&["init", "--uninstall", "--yes"]);
     assert_eq!((&*said.err, said.code), ("", Some(0)), "{said:?}");
     assert_eq!(home.rc(), "alias ll='ls -l'\nx=1\n");
-    let fish = fs::read_to_string(home.home.join(".config/fish/config.fish")).expect("read");
+    let fish = fs::read_to_string(home.dir.join(".config/fish/config.fish")).expect("read");
     assert_eq!(fish, "");
-    let zsh = fs::read_to_string(home.home.join(".zshrc")).expect("read");
+    let zsh = fs::read_to_string(home.dir.join(".zshrc")).expect("read");
     assert!(zsh.contains("claude-safe init zsh"));
 }
 
 #[test]
 fn uninstall_takes_shim_and_lines_the_state_on_request_and_backups_only_with_purge() {
     let home = Home::new();
-    home.write(&home.home.join(".bashrc"), RC);
+    Home::write(&home.dir.join(".bashrc"), RC);
     home.ours(&["shim", "install"]);
     let state = home.state();
     for name in ["journal.jsonl", "log/a.log", "backups/1/manifest.json", "mine.txt"] {
-        home.write(&state.join(name), "");
+        Home::write(&state.join(name), "");
     }
-    let config = home.home.join(".config/claude-safe/config.toml");
-    home.write(&config, "");
+    let config = home.dir.join(".config/claude-safe/config.toml");
+    Home::write(&config, "");
     let there = |name: &str| state.join(name).exists();
 
     let said = home.ours(&["uninstall"]);
@@ -68,7 +68,7 @@ fn uninstall_takes_shim_and_lines_the_state_on_request_and_backups_only_with_pur
     home.ours(&["uninstall", "--purge", "--yes"]);
     assert!(!there("backups") && there("mine.txt") && config.exists());
     assert!(home.claudes.join("claude").exists());
-    let claude = home.home.join("claude's/claude").display().to_string();
+    let claude = home.dir.join("claude's/claude").display().to_string();
     assert_eq!(Said::of(&home.run(&claude, &["x"], &[])).out, "plain:<x>\n");
 }
 
@@ -81,7 +81,7 @@ fn state_is_not_removed_under_a_run_that_goes_on() {
          \"pid\":{},\"cwd\":\"/\",\"mode\":\"headless\",\"claude_version\":null,\"job\":null}}\n",
         std::process::id()
     );
-    home.write(&journal, &entry);
+    Home::write(&journal, &entry);
     let said = home.ours(&["uninstall", "--state", "--yes"]);
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.err.contains("a run is going on"), "{said:?}");

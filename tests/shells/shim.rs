@@ -5,37 +5,37 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use claude_safe_testkit::claude::NEWEST;
-use claude_safe_testkit::{Behaviour, FakeService, Sandbox, Script, SignIn, real_claude};
+use claude_safe_testkit::{Behaviour, FakeService, RequestKind, Sandbox, SignIn, real_claude};
 
 use crate::{DEADLINE, HOSTILE, Home, Said};
 
 impl Home {
     fn shim(&self) -> String {
         let dir = if cfg!(target_os = "macos") {
-            self.home.join("Library/Application Support")
+            self.dir.join("Library/Application Support")
         } else {
-            self.home.join(".local/share")
+            self.dir.join(".local/share")
         };
         dir.join("claude-safe/bin/claude").to_str().expect("text").to_owned()
     }
 
     /// As cron calls it: hardly an environment.
     fn cron(&self, program: &str, args: &[&str]) -> Said {
-        let home = format!("HOME={}", self.home.display());
+        let home = format!("HOME={}", self.dir.display());
         let cron = ["-i", &home, "PATH=/usr/bin:/bin", "SHELL=/bin/sh", program];
         Said::of(&self.run("env", &[&cron, args].concat(), &[]))
     }
 
     /// Tells claude-safe by its configuration which claude to start.
     fn configure(&self) {
-        let safe = self.home.join("safe/claude").display().to_string();
+        let safe = self.dir.join("safe/claude").display().to_string();
         let text = format!("claude.path = {}\n", toml::Value::String(safe));
         let dir = if cfg!(target_os = "macos") {
             "Library/Application Support/claude-safe/config.toml"
         } else {
             ".config/claude-safe/config.toml"
         };
-        self.write(&self.home.join(dir), &text);
+        Self::write(&self.dir.join(dir), &text);
     }
 }
 
@@ -64,7 +64,7 @@ fn cron_reaches_claude_through_it_with_claude_safe_and_without() {
 #[test]
 fn two_shims_never_call_each_other() {
     let home = Home::new();
-    let other = home.home.join("other").join(HOSTILE);
+    let other = home.dir.join("other").join(HOSTILE);
     let dir = other.to_str().expect("text");
     assert_eq!(home.ours(&["shim", "install"]).code, Some(0));
     assert_eq!(home.ours(&["shim", "install", "--dir", dir]).code, Some(0));
@@ -118,7 +118,7 @@ fn status_tells_whether_path_reaches_it_first_and_remove_takes_it_away() {
 #[test]
 fn the_real_claude_called_by_cron_comes_through_an_outage_of_its_sign_in() {
     let service = FakeService::start();
-    service.set_oauth(Script::down_for(Duration::from_secs(6), Behaviour::error(500)));
+    service.set_oauth(Behaviour::error(500));
     let sandbox = Sandbox::with(SignIn::Expired, &service);
     let claudes = sandbox.tmp().join("claudes");
     fs::create_dir(&claudes).expect("a directory");
@@ -142,7 +142,15 @@ fn the_real_claude_called_by_cron_comes_through_an_outage_of_its_sign_in() {
     let shim = sandbox.home().join(".local/share/claude-safe/bin/claude");
     cron.args(["PATH=/usr/bin:/bin", "SHELL=/bin/sh", "CLAUDE_SAFE_RETRY_FIRST_WAIT=1s"]);
     cron.arg(shim).args(["-p", "hi"]);
-    let said = Said::of(&sandbox.run(cron, Duration::from_secs(180)));
+    let deadline = Duration::from_secs(180);
+    let said = std::thread::scope(|scope| {
+        // The outage lasts until claude-safe, not claude, has asked about it.
+        scope.spawn(|| {
+            service.wait_for_count(deadline, RequestKind::Probe, 2);
+            service.set_oauth(Behaviour::Ok);
+        });
+        Said::of(&sandbox.run(cron, deadline))
+    });
     assert_eq!((said.code, said.out.trim()), (Some(0), "Hello from the fake service."), "{said:?}");
     assert!(said.err.contains("claude-safe: "), "it met the outage: {said:?}");
 }
