@@ -1,6 +1,7 @@
 //! Watching an attempt: events and instants in, a verdict out. Pure: no clock, no file, no
 //! environment is read here.
 
+mod by_screen;
 mod input;
 mod look;
 mod modes;
@@ -8,9 +9,10 @@ mod screen;
 mod verdict;
 mod watcher;
 
+pub use by_screen::by_screen;
 pub use input::{Input, InputSplitter, Key, Piece};
 pub use look::{InputBox, Look, Panel, Placeholder, Retrying, Title, VimMode};
 pub use modes::Modes;
 pub use screen::Screen;
 pub use verdict::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
-pub use watcher::{Hook, Readings, Watcher, WhyNot, by_screen, is_typable};
+pub use watcher::{Hook, Readings, Watcher, WhyNot, is_typable};

@@ -43,9 +43,13 @@ fn turn(desk: &Desk, command: Command, keys: &[&str]) -> Seen {
     Seen { rows, last, code, stty_kept: raw(&before) == raw(&after) }
 }
 
-/// A row without the clock and the verb of the turn's duration.
+/// A row without what passes by itself: the turn's duration and clock, the footer's hints.
 fn steady(row: &str) -> String {
-    if row.starts_with('✻') { "✻ done".to_owned() } else { row.to_owned() }
+    match row.split_once(" (shift+tab to cycle)") {
+        Some((mode, _hints)) => mode.to_owned(),
+        None if row.starts_with('✻') => "✻ done".to_owned(),
+        None => row.to_owned(),
+    }
 }
 
 /// The same turn with plain claude and with us.

@@ -98,15 +98,14 @@ impl Desk {
 
     /// Everything that explains a failing test.
     pub fn tells(&self) -> String {
-        let journal: Vec<String> = self.journal().iter().map(ToString::to_string).collect();
+        let journal: Vec<String> = self.journal().iter().map(Value::to_string).collect();
         let journal = journal.join("\n");
         let log: String = fs::read_dir(self.sandbox.state_dir().join("log"))
             .into_iter()
-            .chain(fs::read_dir(self.sandbox.state_dir().join("logs")))
             .flatten()
             .filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok())
             .collect();
-        format!("requests:\n{}journal:\n{journal}log:\n{log}", self.service.summary())
+        format!("requests:\n{}journal:\n{journal}\nlog:\n{log}", self.service.summary())
     }
 
     /// The outage is over.

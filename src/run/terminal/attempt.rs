@@ -6,24 +6,23 @@
 
 mod asking;
 mod deciding;
+mod launching;
+mod progress;
 mod signing_in;
 
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::io;
 use std::pin::Pin;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::contained::Contained;
 use super::readings::Witness;
-use crate::claude::args::ClaudeArgs;
 use crate::claude::hooks::{HookEvent, HookName};
-use crate::claude::resume_hint::ResumeHint;
 use crate::journal::Event as Entry;
 use crate::ladder::Rung;
-use crate::launch::terminal::{Event, Launch, PtyChild, Relay, SpawnError, Tty, guarded, spawn};
+use crate::launch::terminal::{Event, Relay, Tty, guarded};
 use crate::notice::Notice;
 use crate::notify::Occasion;
 use crate::run::waiting::WaitEnd;
@@ -34,6 +33,10 @@ use crate::watch::{
     Verdict, Watcher,
 };
 
+pub(in crate::run) use launching::spawned;
+
+use launching::rewrite_last_words;
+use progress::{Done, progress};
 use signing_in::Return;
 
 /// How often the screen is looked at while the message is on its way.
@@ -130,33 +133,6 @@ pub(super) async fn run(run: &mut Run, tty: &mut Tty) -> io::Result<Ended> {
     };
     let exit = attempt.live().await;
     Ok(attempt.ended(exit))
-}
-
-/// Starts the plan's child in a terminal of its own.
-pub(in crate::run) fn spawned(run: &Run, tty: &Tty) -> io::Result<PtyChild> {
-    let launch = Launch {
-        program: run.plan.program.clone(),
-        argv0: None,
-        args: run.plan.args(),
-        env: run.plan.environment().into_iter().map(|(name, value)| (name.into(), value)).collect(),
-        cwd: run.plan.cwd.clone().filter(|dir| dir.is_dir()),
-    };
-    spawn(&launch, tty).map_err(|error| {
-        let kind = match &error {
-            SpawnError::NotFound { .. } => io::ErrorKind::NotFound,
-            SpawnError::CannotRun { .. } | SpawnError::Directory { .. } => {
-                io::ErrorKind::PermissionDenied
-            }
-            SpawnError::Pty(_) => io::ErrorKind::Other,
-        };
-        io::Error::new(kind, error)
-    })
-}
-
-/// Claude's "Resume this session with" must not name the settings we added.
-fn rewrite_last_words(relay: &mut Relay<'_>, user: &ClaudeArgs) {
-    let hint = ResumeHint::of(user);
-    relay.rewrite_output(Box::new(move |chunk, size| hint.rewrite(chunk, size.cols)));
 }
 
 impl Attempt<'_, '_> {
@@ -400,37 +376,6 @@ impl Attempt<'_, '_> {
         });
         verdict.map_or(Ended::Finished(exit), |verdict| Ended::Verdict(verdict, exit))
     }
-}
-
-/// What a stage was waiting for.
-enum Done {
-    Health(Health),
-    Wait(WaitEnd),
-    /// The token endpoint answers.
-    Answers,
-    /// Nothing comes of it.
-    Panicked,
-}
-
-async fn progress(stage: &mut Stage) -> Done {
-    match stage {
-        Stage::Weighing(_, health) => contained(health, Done::Health).await,
-        Stage::Waiting { end, .. } => contained(end, Done::Wait).await,
-        Stage::SigningIn(Return::Waiting(_, answers)) => {
-            contained(answers, |()| Done::Answers).await
-        }
-        _ => pending().await,
-    }
-}
-
-/// Polls what is ours alone, so that its panic is no end of the relay.
-async fn contained<T>(future: &mut Future<T>, done: impl Fn(T) -> Done) -> Done {
-    poll_fn(|cx| match guarded(|| future.as_mut().poll(cx)) {
-        Some(Poll::Ready(value)) => Poll::Ready(done(value)),
-        Some(Poll::Pending) => Poll::Pending,
-        None => Poll::Ready(Done::Panicked),
-    })
-    .await
 }
 
 async fn until(deadline: Option<Instant>) {
