@@ -12,7 +12,7 @@ use crate::claude::credentials::SignIn;
 use crate::claude::session_file;
 use crate::claude::transcript::{self, Tail};
 use crate::ladder::Rung;
-use crate::plan::{Continuation, SessionPlan};
+use crate::plan::{CHILD_SESSION, Continuation, SessionPlan};
 use crate::service::{Lock, LockName, locks};
 use crate::watch::{Failure, TurnState};
 
@@ -29,14 +29,27 @@ pub(super) fn can_rerun(run: &Run, failure: &Failure, rung: Rung) -> bool {
     }
     match failure.turn {
         TurnState::NotPrompted => true,
+        TurnState::Untouched | TurnState::Partial if in_a_session() => {
+            failure.turn == TurnState::Untouched
+        }
         TurnState::Untouched => run.session.is_some() || rung == Rung::NewSession,
         TurnState::Partial => run.session.is_some() && rung != Rung::NewSession,
         TurnState::ToolOpen | TurnState::Unknown => false,
     }
 }
 
+/// Whether we were started by a Claude, from one of its tools: such a run keeps no session that
+/// could be counted on, and is never resumed.
+fn in_a_session() -> bool {
+    std::env::var_os(CHILD_SESSION).is_some_and(|value| !value.is_empty())
+}
+
 /// Makes the next attempt's plan: the same conversation where there is one.
 pub(super) fn go_on(run: &mut Run, failure: &Failure) {
+    if in_a_session() {
+        // Nothing of it was run: the same prompt in a conversation of its own.
+        return;
+    }
     match (failure.turn, run.session.clone(), &run.plan.session) {
         (TurnState::Untouched | TurnState::Partial, Some(session), _) => {
             run.plan = run.plan.resume(&session, Continuation::Message);

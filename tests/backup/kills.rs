@@ -76,7 +76,7 @@ impl History {
                             |entry| matches!(&entry.kind, Kind::File(held) if held.blake3 == hash),
                         )
                     });
-                    assert!(held, "{name:?} is lost");
+                    assert!(held, "{} is lost", name.display());
                 }
             }
         }
