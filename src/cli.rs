@@ -30,26 +30,12 @@ pub struct Cli {
 pub enum Command {
     /// Start claude with options of ours before `--`
     Run(RunArgs),
-    /// Watch a recovery around a scripted stand-in for claude
-    Demo(crate::commands::demo::DemoArgs),
     /// Start the real claude if it is on PATH, else the demonstration
     Try(crate::commands::demo::TryArgs),
+    /// Watch a recovery around a scripted stand-in for claude
+    Demo(crate::commands::demo::DemoArgs),
     /// Say what stands between this machine and a working Claude
     Check(crate::commands::check::Args),
-    /// Take, check and restore snapshots of Claude's history and settings
-    Backup(crate::commands::backup::Args),
-    /// Make `claude` mean claude-safe in a shell
-    Init(crate::commands::init::Args),
-    /// Make `claude` mean claude-safe for cron, scripts and editors
-    Shim(crate::commands::shim::Args),
-    /// Show, check or edit the configuration
-    Config(crate::commands::config::Args),
-    /// Print tab completions for a shell
-    Completions(crate::commands::completions::Args),
-    /// Print the manual page
-    Man(crate::commands::man::Args),
-    /// Take away shim, shell lines and, if asked, the state
-    Uninstall(crate::commands::uninstall::Args),
     /// Show the runs of now and of the last day
     Status(crate::commands::status::Args),
     /// Tell what happened overnight
@@ -58,8 +44,22 @@ pub enum Command {
     Log(crate::commands::log::Args),
     /// Say why a run decided as it did, or what a recording would be taken for
     Explain(crate::commands::explain::Args),
+    /// Take, check and restore snapshots of Claude's history and settings
+    Backup(crate::commands::backup::Args),
+    /// Show, check or edit the configuration
+    Config(crate::commands::config::Args),
     /// List and test the rules that recognise failures
     Rules(crate::commands::rules::Args),
+    /// Make `claude` mean claude-safe in a shell
+    Init(crate::commands::init::Args),
+    /// Make `claude` mean claude-safe for cron, scripts and editors
+    Shim(crate::commands::shim::Args),
+    /// Take away shim, shell lines and, if asked, the state
+    Uninstall(crate::commands::uninstall::Args),
+    /// Print tab completions for a shell
+    Completions(crate::commands::completions::Args),
+    /// Print the manual page
+    Man(crate::commands::man::Args),
 }
 
 /// `run [OPTIONS] -- CLAUDE'S ARGUMENTS`.
