@@ -19,6 +19,7 @@ use crate::paths;
 /// What we write into the state directory, by name: it may be a directory that the user chose,
 /// so nothing else in it is ours to remove.
 const STATE: &[&str] = &[
+    "api-key-runs",
     "breaker",
     "jobs",
     "journal.1.jsonl",
@@ -26,9 +27,9 @@ const STATE: &[&str] = &[
     "locks",
     "log",
     "runs",
-    "screens",
     "shims",
     "status-page.json",
+    "unknown",
     "versions.json",
 ];
 

@@ -107,6 +107,17 @@ impl<'s> Cluster<'s> {
 
 impl Drop for Cluster<'_> {
     fn drop(&mut self) {
+        // A step's own daemon outlives the node's: jobs end first, also when a test failed.
+        let config = self.dir.join("slurm.conf");
+        let quiet = |program: &str, args: &[&str]| {
+            self.sandbox.command(program).env("SLURM_CONF", &config).args(args).output()
+        };
+        let _ = quiet("scancel", &["--me", "--signal=KILL", "--full"]);
+        let _ = quiet("scancel", &["--me"]);
+        wait_until(std::time::Duration::from_secs(20), || {
+            let left = quiet("squeue", &["--noheader"]);
+            left.is_ok_and(|left| left.stdout.is_empty()).then_some(())
+        });
         for daemon in self.daemons.iter_mut().rev() {
             let _ = daemon.kill();
             let _ = daemon.wait();
