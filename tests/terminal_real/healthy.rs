@@ -48,6 +48,8 @@ fn steady(row: &str) -> String {
     match row.split_once(" (shift+tab to cycle)") {
         Some((mode, _hints)) => mode.to_owned(),
         None if row.starts_with('✻') => "✻ done".to_owned(),
+        // a hint that found no room in the row above
+        None if row.starts_with("   ") && row.ends_with("· /effort") => String::new(),
         None => row.to_owned(),
     }
 }

@@ -94,7 +94,9 @@ fn hooks_of_user_project_and_command_line_fire_once_each() {
 
 #[test]
 fn with_hooks_turned_off_the_transcript_is_the_witness() {
-    let desk = Desk::new(SignIn::Valid).gives_up_soon();
+    let mut desk = Desk::new(SignIn::Valid).gives_up_soon();
+    // a probe would hold the second try back for as long as the script counts turns alone
+    desk.sandbox.env("CLAUDE_SAFE_SERVICE_PROBE", "off");
     desk.sandbox.write_settings(&json!({ "disableAllHooks": true }));
     desk.service.set_api(Behaviour::error(500));
     let terminal = desk.sit_down::<&str>(&[]);
