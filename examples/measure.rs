@@ -14,14 +14,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::Winsize;
 
 const ROUNDS: usize = 7;
-const ECHOES: usize = 400;
+const ECHOES: usize = 300;
 const STARTS: usize = 5;
-const OUTPUT_MB: u32 = 16;
+const OUTPUT_MB: u32 = 8;
 /// After this long without a byte no timer of ours has any reason to be left.
 const SETTLED: Duration = Duration::from_secs(4);
 const IDLE: Duration = Duration::from_secs(3);
@@ -74,14 +75,19 @@ fn main() -> io::Result<()> {
     for round in 0..=ROUNDS {
         let figures = subjects.iter().map(|subject| bench.measure(subject));
         let figures = figures.collect::<io::Result<Vec<_>>>()?;
+        eprint!("\rround {round} of {ROUNDS} ");
         // The first only warms up caches and files.
         if round > 0 {
             rounds.push(figures);
         }
     }
+    eprintln!();
     let mut out = io::stdout().lock();
     table(&mut out, &subjects, &rounds)?;
-    writeln!(out, "\nat rest           wake-ups in 3 s   resident MiB   (aims: 0; 8 for claude-safe)")?;
+    writeln!(
+        out,
+        "\nat rest           wake-ups in 3 s   resident MiB   (aims: 0; 8 for claude-safe)"
+    )?;
     for subject in &subjects[1..] {
         let (wakes, mib) = bench.rest(subject)?;
         writeln!(out, "{:12} {wakes:14} {mib:20.1}", subject.name)?;
@@ -89,7 +95,11 @@ fn main() -> io::Result<()> {
     bench.entries(&mut out, &release.join("claude-safe"))
 }
 
-fn table(out: &mut impl io::Write, subjects: &[Subject], rounds: &[Vec<Figures>]) -> io::Result<()> {
+fn table(
+    out: &mut impl io::Write,
+    subjects: &[Subject],
+    rounds: &[Vec<Figures>],
+) -> io::Result<()> {
     writeln!(out, "medians of {ROUNDS} rounds; ratio to floor, start-up: difference to bare\n")?;
     writeln!(
         out,
@@ -97,9 +107,8 @@ fn table(out: &mut impl io::Write, subjects: &[Subject], rounds: &[Vec<Figures>]
         "", "echo us", "output MB/s", "CPU ms/MB", "start-up ms"
     )?;
     for (index, subject) in subjects.iter().enumerate() {
-        let value = |figure: fn(&Figures) -> f64| {
-            median(rounds.iter().map(|round| figure(&round[index])))
-        };
+        let value =
+            |figure: fn(&Figures) -> f64| median(rounds.iter().map(|round| figure(&round[index])));
         let ratio = |figure: fn(&Figures) -> f64| {
             median(rounds.iter().map(|round| figure(&round[index]) / figure(&round[1])))
         };
@@ -143,14 +152,21 @@ impl Children {
         let lines = OUTPUT_MB * 1_000_000 / 80;
         for n in 0..lines {
             // Colour now and then, as in an answer that is typed out: 80 bytes a line.
-            write!(file, "\x1b[2m{n:8}\x1b[22m {}\r\n", "lorem ipsum dolor ".repeat(4).split_at(60).0)?;
+            write!(
+                file,
+                "\x1b[2m{n:8}\x1b[22m {}\r\n",
+                "lorem ipsum dolor ".repeat(4).split_at(60).0
+            )?;
         }
         file.flush()?;
         Ok(Self {
             echo: script("echo", "stty raw -echo; printf ready; exec cat")?,
             flood: script(
                 "flood",
-                &format!("stty raw -echo; printf ready; cat '{}'; printf done; read x", flood.display()),
+                &format!(
+                    "stty raw -echo; printf ready; read x; cat '{}'; printf done; read x",
+                    flood.display()
+                ),
             )?,
             quick: script("quick", "exit 0")?,
         })
@@ -209,6 +225,7 @@ impl Bench<'_> {
         let mut session = self.start(subject, &self.children.flood)?;
         session.read_until(b"ready")?;
         let (start, before) = (Instant::now(), session.cpu()?);
+        session.master.write_all(b"\n")?;
         session.read_until(b"done")?;
         let (elapsed, after) = (start.elapsed(), session.cpu()?);
         session.end()?;
@@ -263,13 +280,17 @@ impl Bench<'_> {
             let cpu = children_cpu() - before;
             Ok((start.elapsed().as_secs_f64() * 1e3, cpu.as_secs_f64() * 1e3))
         };
-        writeln!(out, "\nper call            wall ms     CPU ms   (aims: hook 5 wall, status 5 CPU)")?;
+        writeln!(
+            out,
+            "\nper call            wall ms     CPU ms   (aims: hook 5 wall, status 5 CPU)"
+        )?;
         for (name, program, args, dir) in [
             ("true", Path::new("true"), &[][..], self.work),
             ("__hook", program, &["__hook"][..], &socket),
             ("__status", program, &["__status"][..], self.work),
         ] {
-            let calls = (0..40).map(|_| once(program, args, dir)).collect::<io::Result<Vec<_>>>()?;
+            let calls =
+                (0..40).map(|_| once(program, args, dir)).collect::<io::Result<Vec<_>>>()?;
             let wall = median(calls.iter().map(|call| call.0));
             let cpu = median(calls.iter().map(|call| call.1));
             writeln!(out, "{name:12} {wall:14.2} {cpu:10.2}")?;
@@ -283,6 +304,9 @@ impl Bench<'_> {
 impl Session {
     fn start(mut command: Command) -> io::Result<Self> {
         let pair = nix::pty::openpty(Some(&SIZE), None)?;
+        // A child that held our side would outlive us.
+        fcntl(&pair.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        fcntl(&pair.slave, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
         command.stdin(Stdio::from(pair.slave.try_clone()?));
         command.stdout(Stdio::from(pair.slave.try_clone()?)).stderr(Stdio::from(pair.slave));
         // SAFETY: between fork and exec only async-signal-safe calls: setsid and ioctl.
