@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode, Stdio};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
@@ -32,6 +33,8 @@ fn relay(
     settings: &nix::sys::termios::Termios,
 ) -> io::Result<ExitCode> {
     let pair = nix::pty::openpty(None, settings)?;
+    // A child that held our side would never be hung up on.
+    fcntl(&pair.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     let mut words = std::env::args_os().skip(1);
     let mut command = Command::new(words.next().expect("usage: floor COMMAND ARGS…"));
     command.args(words).stdin(Stdio::from(pair.slave.try_clone()?));

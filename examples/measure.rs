@@ -14,14 +14,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::Winsize;
 
 const ROUNDS: usize = 7;
-const ECHOES: usize = 400;
+const ECHOES: usize = 300;
 const STARTS: usize = 5;
-const OUTPUT_MB: u32 = 16;
+const OUTPUT_MB: u32 = 8;
 /// After this long without a byte no timer of ours has any reason to be left.
 const SETTLED: Duration = Duration::from_secs(4);
 const IDLE: Duration = Duration::from_secs(3);
@@ -74,11 +75,13 @@ fn main() -> io::Result<()> {
     for round in 0..=ROUNDS {
         let figures = subjects.iter().map(|subject| bench.measure(subject));
         let figures = figures.collect::<io::Result<Vec<_>>>()?;
+        eprint!("\rround {round} of {ROUNDS} ");
         // The first only warms up caches and files.
         if round > 0 {
             rounds.push(figures);
         }
     }
+    eprintln!();
     let mut out = io::stdout().lock();
     table(&mut out, &subjects, &rounds)?;
     writeln!(
@@ -161,7 +164,7 @@ impl Children {
             flood: script(
                 "flood",
                 &format!(
-                    "stty raw -echo; printf ready; cat '{}'; printf done; read x",
+                    "stty raw -echo; printf ready; read x; cat '{}'; printf done; read x",
                     flood.display()
                 ),
             )?,
@@ -222,6 +225,7 @@ impl Bench<'_> {
         let mut session = self.start(subject, &self.children.flood)?;
         session.read_until(b"ready")?;
         let (start, before) = (Instant::now(), session.cpu()?);
+        session.master.write_all(b"\n")?;
         session.read_until(b"done")?;
         let (elapsed, after) = (start.elapsed(), session.cpu()?);
         session.end()?;
@@ -300,6 +304,9 @@ impl Bench<'_> {
 impl Session {
     fn start(mut command: Command) -> io::Result<Self> {
         let pair = nix::pty::openpty(Some(&SIZE), None)?;
+        // A child that held our side would outlive us.
+        fcntl(&pair.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        fcntl(&pair.slave, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
         command.stdin(Stdio::from(pair.slave.try_clone()?));
         command.stdout(Stdio::from(pair.slave.try_clone()?)).stderr(Stdio::from(pair.slave));
         // SAFETY: between fork and exec only async-signal-safe calls: setsid and ioctl.

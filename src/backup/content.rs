@@ -4,10 +4,12 @@
 //! last full line. Never follows a link, never blocks on a pipe, never holds a file in memory.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{self, BufReader, Write};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
 use serde::de::IgnoredAny;
 
 use super::manifest::Stamp;
@@ -17,6 +19,9 @@ use super::mask::Masker;
 const TRIES: u32 = 3;
 /// What is read at once (bytes).
 const CHUNK_BYTES: usize = 128 << 10;
+
+/// What a hole holds.
+static ZEROS: [u8; CHUNK_BYTES] = [0; CHUNK_BYTES];
 
 /// How a file is to be read.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +69,7 @@ pub fn read<S: Write>(
 ) -> io::Result<Outcome<S>> {
     let mut last_wrong = None;
     for attempt in 1..=TRIES {
-        let mut file = match open(path) {
+        let file = match open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::Vanished),
             Err(error) => {
@@ -78,12 +83,11 @@ pub fn read<S: Write>(
             return Ok(Outcome::Unfit { reason, failed: true });
         }
         let before = Stamp::of(&meta);
-        if reading.masked {
-            if let Err(error) = check_json(&file) {
-                last_wrong = Some(error);
-                continue;
-            }
-            file.seek(SeekFrom::Start(0))?;
+        if reading.masked
+            && let Err(error) = check_json(&file)
+        {
+            last_wrong = Some(error);
+            continue;
         }
         let last = attempt == TRIES;
         // Never past the length it had: a file that grows as fast as it is read has no end.
@@ -92,13 +96,13 @@ pub fn read<S: Write>(
         let hashing = Hashing { sink: sink(&before)?, hasher: blake3::Hasher::new(), size: 0 };
         let copied = if reading.masked {
             let mut masker = Masker::new(hashing);
-            match copy(&mut file, &mut masker, limit, progress) {
+            match copy(&file, &mut masker, limit, progress) {
                 Ok(read) => masker.finish().map(|(hashing, masked)| (hashing, masked, read)),
                 Err(error) => Err(error),
             }
         } else {
             let mut hashing = hashing;
-            copy(&mut file, &mut hashing, limit, progress).map(|read| (hashing, Vec::new(), read))
+            copy(&file, &mut hashing, limit, progress).map(|read| (hashing, Vec::new(), read))
         };
         let (hashing, masked, read) = match copied {
             Ok(copied) => copied,
@@ -163,7 +167,7 @@ fn last_full_line(file: &File, size: u64) -> io::Result<u64> {
 }
 
 fn copy(
-    file: &mut File,
+    file: &File,
     out: &mut impl Write,
     limit: u64,
     progress: &mut dyn FnMut(u64),
@@ -171,18 +175,39 @@ fn copy(
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut done = 0;
     while done < limit {
-        let want = usize::try_from(limit - done).map_or(chunk.len(), |left| left.min(chunk.len()));
-        let count = match file.read(&mut chunk[..want]) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+        let most = usize::try_from(limit - done).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+        let hole = usize::try_from(hole_at(file, done)?).map_or(most, |hole| hole.min(most));
+        let count = if hole > 0 {
+            out.write_all(&ZEROS[..hole])?;
+            hole
+        } else {
+            match file.read_at(&mut chunk[..most], done) {
+                Ok(0) => break,
+                Ok(count) => {
+                    out.write_all(&chunk[..count])?;
+                    count
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
         };
-        out.write_all(&chunk[..count])?;
         done += count as u64;
         progress(count as u64);
     }
     Ok(done)
+}
+
+/// How much of a hole begins here (bytes). Reading it would fill the page cache with zeros.
+fn hole_at(file: &File, at: u64) -> io::Result<u64> {
+    let Ok(offset) = i64::try_from(at) else { return Ok(0) };
+    let data = match lseek(file, offset, Whence::SeekData) {
+        Ok(data) => data.unsigned_abs(),
+        // No more data: a hole up to the end, which may lie before `at` if the file was cut.
+        Err(Errno::ENXIO) => file.metadata()?.len(),
+        // Not every file system knows its holes.
+        Err(_) => at,
+    };
+    Ok(data.saturating_sub(at))
 }
 
 /// Hashes and counts what passes.
@@ -244,6 +269,25 @@ mod tests {
         assert!(!content.torn);
         assert_eq!(content.sink, b"a\nno newline");
         assert_eq!(content.blake3, blake3::hash(b"a\nno newline"));
+    }
+
+    #[test]
+    fn holes_are_read_as_zeros_and_only_as_far_as_the_file_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.jsonl");
+        std::fs::write(&path, "a\n").unwrap();
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all_at(b"b\n", (1 << 20) + 77).unwrap();
+        file.set_len((3 << 20) + 5).unwrap();
+        let outcome = read(&path, LINES, |_| Ok(Vec::new()), &mut |_| {}).unwrap();
+        let Outcome::Read(content) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(content.size, (3 << 20) + 5);
+        assert!(content.sink == std::fs::read(&path).unwrap());
+        // Cut while it is read: no zeros stand in for what is gone.
+        let mut cut = |_: u64| file.set_len(2).unwrap();
+        let outcome = read(&path, LINES, |_| Ok(Vec::new()), &mut cut).unwrap();
+        let Outcome::Read(content) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(content.sink, b"a\n");
     }
 
     #[test]
