@@ -5,6 +5,14 @@
 //! turn, round after round, and ratios are taken within a round, since a loaded machine changes
 //! its pace. Linux only: it reads `/proc`. `benches/terminal/run.sh` builds and starts it.
 
+// a measuring tool: figures in floating point, buffers where they are used
+#![allow(
+    clippy::type_complexity,
+    clippy::unchecked_time_subtraction,
+    clippy::cast_precision_loss,
+    clippy::large_stack_arrays
+)]
+
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -350,7 +358,7 @@ impl Session {
             if poll(&mut fds, quiet)? == 0 {
                 return Ok(());
             }
-            self.master.read(&mut buffer)?;
+            let _some = self.master.read(&mut buffer)?;
         }
     }
 

@@ -30,9 +30,9 @@ pub struct Totals {
     pub waited_ms: u64,
     /// Tries that nobody had to make by hand.
     pub tries: u32,
-    /// See [`RECKONING`] (milliseconds).
+    /// See `RECKONING` (milliseconds).
     pub lost_ms: u64,
-    /// See [`RECKONING`] (milliseconds).
+    /// See `RECKONING` (milliseconds).
     pub saved_ms: u64,
     /// Requests we sent to learn how the service is.
     pub looks: u32,
