@@ -13,7 +13,7 @@ use crate::notify::Occasion;
 use crate::run::advice::what;
 use crate::run::now_here;
 use crate::service::Health;
-use crate::watch::{Failure, FailureKind, Look, TurnState, WhyNot, is_typable};
+use crate::watch::{Failure, FailureKind, Look, Source, TurnState, WhyNot, is_typable};
 
 /// A child that is ended for a relaunch gets this long to leave by itself.
 const GRACE: Duration = Duration::from_secs(10);
@@ -33,6 +33,11 @@ impl Attempt<'_, '_> {
             }
             return;
         };
+        // A login menu is as often the person's own wish: it says so by itself, and nothing rings.
+        let seen_only = failure.evidence.iter().all(|found| found.source == Source::Screen);
+        if failure.kind == FailureKind::SignInNeeded && seen_only {
+            return;
+        }
         if !matches!(self.stage, Stage::Watching | Stage::Person(_)) {
             return;
         }
