@@ -121,9 +121,9 @@ fn table(
             median(rounds.iter().map(|round| figure(&round[index]) / figure(&round[1])))
         };
         let later = median(rounds.iter().map(|round| round[index].start_ms - round[0].start_ms));
-        let (echo, rate): (fn(&Figures) -> f64, fn(&Figures) -> f64) =
-            (|f| f.echo_us, |f| f.mb_per_s);
-        let cpu: fn(&Figures) -> f64 = |f| f.cpu_ms_per_mb;
+        let echo = |figures: &Figures| figures.echo_us;
+        let rate = |figures: &Figures| figures.mb_per_s;
+        let cpu = |figures: &Figures| figures.cpu_ms_per_mb;
         writeln!(
             out,
             "{:12} {:8.1} ({:4.2}x) {:10.1} ({:4.2}x) {:10.2} ({:4.2}x) {:9.2} ({later:+.2})",
@@ -238,7 +238,7 @@ impl Bench<'_> {
         let (elapsed, after) = (start.elapsed(), session.cpu()?);
         session.end()?;
         let mb = f64::from(OUTPUT_MB);
-        Ok((mb / elapsed.as_secs_f64(), (after - before).as_secs_f64() * 1e3 / mb))
+        Ok((mb / elapsed.as_secs_f64(), after.saturating_sub(before).as_secs_f64() * 1e3 / mb))
     }
 
     fn start_up(&self, subject: &Subject) -> io::Result<f64> {
@@ -263,7 +263,7 @@ impl Bench<'_> {
         let wakes = session.switches()? - before;
         let kib = session.status("VmRSS:")?;
         session.end()?;
-        Ok((wakes, kib as f64 / 1024.0))
+        Ok((wakes, f64::from(kib) / 1024.0))
     }
 
     /// What Claude pays for calling us back.
@@ -285,7 +285,7 @@ impl Bench<'_> {
             // The baseline does not read its input.
             let _ = child.stdin.take().expect("it is piped").write_all(payload);
             child.wait()?;
-            let cpu = children_cpu() - before;
+            let cpu = children_cpu().saturating_sub(before);
             Ok((start.elapsed().as_secs_f64() * 1e3, cpu.as_secs_f64() * 1e3))
         };
         writeln!(
@@ -332,7 +332,7 @@ impl Session {
 
     /// Reads until the output ends in `mark`.
     fn read_until(&mut self, mark: &[u8]) -> io::Result<()> {
-        let mut buffer = [0; 64 << 10];
+        let mut buffer = vec![0; 64 << 10];
         let mut last = Vec::new();
         while !last.ends_with(mark) {
             let count = self.master.read(&mut buffer)?;
@@ -358,7 +358,7 @@ impl Session {
             if poll(&mut fds, quiet)? == 0 {
                 return Ok(());
             }
-            let _some = self.master.read(&mut buffer)?;
+            let _ = self.master.read(&mut buffer)?;
         }
     }
 
@@ -385,7 +385,7 @@ impl Session {
         Ok(sum)
     }
 
-    fn status(&self, field: &str) -> io::Result<u64> {
+    fn status(&self, field: &str) -> io::Result<u32> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = text.lines().find_map(|line| line.strip_prefix(field));
         let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());

@@ -4,8 +4,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -105,10 +105,14 @@ pub trait Look {
     fn fetch<'a>(&'a self, url: &'a str, etag: Option<&'a str>, cap: u64) -> Boxed<'a, Fetched>;
 }
 
+/// Settings that are read on the thread of the first look: the system's certificates are some
+/// hundred files, and a run in which nothing fails never needs them.
+type OnDemand = LazyLock<Network, Box<dyn FnOnce() -> Network + Send>>;
+
 /// Looks over the real network.
 #[derive(Debug, Clone)]
 pub struct HttpLook {
-    network: Arc<Network>,
+    network: Arc<OnDemand>,
     time_out: Duration,
     sent: Arc<AtomicU32>,
 }
@@ -117,7 +121,14 @@ impl HttpLook {
     /// Looks through this machine's proxy and certificate settings.
     #[must_use]
     pub fn new(network: Network) -> Self {
-        Self { network: Arc::new(network), time_out: TIME_OUT, sent: Arc::default() }
+        Self::on_demand(move || network)
+    }
+
+    /// As [`HttpLook::new`], with settings that are read when they are first needed.
+    #[must_use]
+    pub fn on_demand(network: impl FnOnce() -> Network + Send + 'static) -> Self {
+        let network = Arc::new(LazyLock::new(Box::new(network) as _));
+        Self { network, time_out: TIME_OUT, sent: Arc::default() }
     }
 
     /// How many requests were sent since this was last asked, clones included.
