@@ -26,16 +26,17 @@ pub struct History {
     tries: Vec<Try>,
     first_failure: Option<Duration>,
     last_failure: Option<Duration>,
+    last_act: Option<Duration>,
     crashes: Vec<Duration>,
     failed_fixes: Vec<Rung>,
 }
 
 impl History {
-    /// A failure was seen. After `healthy_after` without one, the count starts over.
+    /// A failure was seen. After `healthy_after` without one the count starts over; what was
+    /// spent waiting is no such time.
     pub fn failed(&mut self, at: Duration, crash: bool, healthy_after: Duration) {
-        if self.last_failure.is_some_and(|last| at.saturating_sub(last) >= healthy_after)
-            && self.tries.last().is_none_or(|tried| at.saturating_sub(tried.at) >= healthy_after)
-        {
+        let healthy_since = self.last_failure.max(self.last_act);
+        if healthy_since.is_some_and(|since| at.saturating_sub(since) >= healthy_after) {
             self.recovered();
         }
         self.first_failure.get_or_insert(at);
@@ -48,6 +49,11 @@ impl History {
     /// A try was decided.
     pub fn tried(&mut self, rung: Rung, at: Duration, health: Reading) {
         self.tries.push(Try { rung, at, health });
+    }
+
+    /// A wait has ended, and something is done now.
+    pub fn acted(&mut self, at: Duration) {
+        self.last_act = Some(at);
     }
 
     /// A fix could not be applied; it is not tried again in this streak.

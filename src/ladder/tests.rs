@@ -171,6 +171,17 @@ fn after_a_healthy_period_the_count_starts_over() {
     assert_eq!(history.count(), 0);
 }
 
+#[test]
+fn a_long_wait_is_no_healthy_period() {
+    let mut history = History::default();
+    let (minute, healthy_after) = (Duration::from_secs(60), Duration::from_secs(600));
+    history.failed(Duration::ZERO, false, healthy_after);
+    history.tried(Rung::Relaunch, Duration::ZERO, Reading::Down);
+    history.acted(11 * minute);
+    history.failed(12 * minute, false, healthy_after);
+    assert_eq!((history.count(), history.failing_since()), (1, Some(Duration::ZERO)));
+}
+
 fn any_kind() -> impl Strategy<Value = FailureKind> {
     prop_oneof![
         Just(FailureKind::Api),

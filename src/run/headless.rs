@@ -32,10 +32,42 @@ const EMPTIED_FOR: Duration = Duration::from_secs(10);
 const PAST_HORIZON: &str = "it has not passed within `retry.horizon_headless`";
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Where attempts come from: real children, or a script in tests.
+pub(super) trait Attempts {
+    /// Runs the next one to its end; its output is taken by `output`.
+    async fn next(
+        &mut self,
+        run: &mut Run,
+        signals: &mut Signals,
+        output: &mut Output,
+        turn: Turn,
+    ) -> io::Result<Ended>;
+}
+
+/// Real children, with our stdin.
+struct Children(Stdin);
+
+impl Attempts for Children {
+    async fn next(
+        &mut self,
+        run: &mut Run,
+        signals: &mut Signals,
+        output: &mut Output,
+        turn: Turn,
+    ) -> io::Result<Ended> {
+        attempt(run, signals, &mut self.0, output, turn).await
+    }
+}
+
 /// Sees the run through.
 pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
+    let stdin = Stdin::open(&run.dir);
+    drive(run, &mut Children(stdin)).await
+}
+
+/// The loop: attempts, until one stands or nothing more may be done.
+pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Result<i32> {
     let mut signals = Signals::subscribe()?;
-    let mut stdin = Stdin::open(&run.dir);
     let mut output = Output::new(run.user.output_format());
     let mut ticket: Option<Ticket> = None;
     let mut session_lock: Option<Lock> = None;
@@ -48,7 +80,7 @@ pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
             turn = our_turn(run) => turn,
             signal = signals.next() => return Ok(run.end(128 + signal as i32, None)),
         };
-        let ended = attempt(run, &mut signals, &mut stdin, &mut output, turn).await?;
+        let ended = attempts.next(run, &mut signals, &mut output, turn).await?;
         if ended.signal == Some(Signal::SIGINT) {
             return Ok(run.end(i32::from(exit::INTERRUPTED), Some(ended.exit)));
         }

@@ -10,6 +10,8 @@ mod headless;
 mod hook_socket;
 mod jobs;
 mod login;
+#[cfg(test)]
+mod night;
 mod recognise;
 mod rerun;
 mod setup;
@@ -35,7 +37,7 @@ use crate::ladder::{self, Decision, History, Now, Policy, Reason, Rung, Standing
 use crate::notice::say;
 use crate::notify::Notifier;
 use crate::plan::LaunchPlan;
-use crate::service::{Breaker, Endpoint, Endpoints, Health, HttpLook, look_once, status_page};
+use crate::service::{Breaker, Endpoint, Endpoints, Health, Look, look_once, status_page};
 use crate::watch::{ExitReason, Failure, FailureKind};
 use jiff::{Timestamp, ZonedDateTime};
 
@@ -89,7 +91,7 @@ struct Run {
 
 /// How the service is looked at.
 struct Service {
-    look: HttpLook,
+    look: Box<dyn Look>,
     breaker: Breaker,
     endpoints: Endpoints,
     probes: bool,
@@ -170,9 +172,9 @@ impl Run {
         let (failure, state_dir) = (failure.clone(), self.state_dir.clone());
         async move {
             let endpoints = if waits { service.facing(failure.kind) } else { Vec::new() };
-            let sightings = look_once(&service.look, &service.breaker, &endpoints).await;
+            let sightings = look_once(&*service.look, &service.breaker, &endpoints).await;
             let page = if waits && service.page && service.endpoints.has_status_page() {
-                status_page(&service.look, &state_dir, Timestamp::now()).await.page
+                status_page(&*service.look, &state_dir, Timestamp::now()).await.page
             } else {
                 None
             };

@@ -259,7 +259,7 @@ fn prepare(
     }
     let endpoints = endpoint::in_use(&process_env);
     let service = Service {
-        look: HttpLook::on_demand(|| Network::from_env(&process_env)),
+        look: Box::new(HttpLook::on_demand(|| Network::from_env(&process_env))),
         breaker: Breaker::open(&state_dir, endpoints.key()),
         endpoints,
         probes: config.switch("service.probe"),

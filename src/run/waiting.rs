@@ -60,6 +60,7 @@ impl Run {
     pub(super) fn waited(&mut self, by: &str, began: Instant) {
         let waited_ms = millis(began.elapsed());
         self.journal.record(Event::WaitEnded { by: by.to_owned(), waited_ms });
+        self.history.acted(self.elapsed());
     }
 }
 
@@ -74,7 +75,7 @@ async fn wait(
     let began = clock::now();
     let endpoints = service.facing(kind);
     let reading = Cell::new(Reading::Unknown);
-    let back = until_up(&service.look, &service.breaker, &endpoints, |seen| {
+    let back = until_up(&*service.look, &service.breaker, &endpoints, |seen| {
         reading.set(seen.reading);
     });
     tokio::pin!(back);

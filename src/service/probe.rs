@@ -103,6 +103,10 @@ pub trait Look {
     fn look<'a>(&'a self, endpoint: &'a Endpoint) -> Boxed<'a, Sighting>;
     /// Fetches a document of at most `cap` bytes.
     fn fetch<'a>(&'a self, url: &'a str, etag: Option<&'a str>, cap: u64) -> Boxed<'a, Fetched>;
+    /// How many requests were sent since this was last asked.
+    fn take_sent(&self) -> u32 {
+        0
+    }
 }
 
 /// Settings that are read on the thread of the first look: the system's certificates are some
@@ -129,12 +133,6 @@ impl HttpLook {
     pub fn on_demand(network: impl FnOnce() -> Network + Send + 'static) -> Self {
         let network = Arc::new(LazyLock::new(Box::new(network) as _));
         Self { network, time_out: TIME_OUT, sent: Arc::default() }
-    }
-
-    /// How many requests were sent since this was last asked, clones included.
-    #[must_use]
-    pub fn take_sent(&self) -> u32 {
-        self.sent.swap(0, Ordering::Relaxed)
     }
 
     /// Gives up sooner than [`TIME_OUT`].
@@ -165,6 +163,11 @@ impl HttpLook {
 }
 
 impl Look for HttpLook {
+    /// Clones included.
+    fn take_sent(&self) -> u32 {
+        self.sent.swap(0, Ordering::Relaxed)
+    }
+
     fn look<'a>(&'a self, endpoint: &'a Endpoint) -> Boxed<'a, Sighting> {
         Box::pin(async move {
             let asked = endpoint.clone();

@@ -115,7 +115,7 @@ fn token_endpoint_answers(run: &Run) -> Option<Future<()>> {
         let mut pause = LOOKS.0;
         loop {
             tokio::time::sleep(pause).await;
-            let seen = look_once(&service.look, &service.breaker, &endpoints).await;
+            let seen = look_once(&*service.look, &service.breaker, &endpoints).await;
             if !seen.is_empty() && seen.iter().all(|one| one.reading == Reading::Up) {
                 return;
             }
