@@ -67,6 +67,10 @@ fn claude_killed_before_it_did_anything_carries_on() {
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let child = command.spawn().unwrap();
     stage.service.wait_for_count(SOON, claude_safe_testkit::RequestKind::Turn, 1);
+    // The request is out before the transcript holds the prompt.
+    let written =
+        || stage.sandbox.transcript_lines().iter().any(|line| line["type"] == "user").then_some(());
+    wait_until(SOON, written).expect("the prompt is in the transcript");
     let claude = stage.journalled("attempt_started")[0]["pid"].as_i64().unwrap();
     kill(Pid::from_raw(i32::try_from(claude).unwrap()), Signal::SIGKILL).unwrap();
     let output = child.wait_with_output().unwrap();
