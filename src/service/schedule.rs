@@ -6,11 +6,12 @@ use super::Reading;
 
 /// The first interval between probes, before jitter.
 const FIRST: Duration = Duration::from_secs(2);
-/// The longest interval before jitter. With it a recovery is seen after 3.7 s in the median,
+/// The longest interval before jitter. With it a recovery is seen after about 4 s in the median,
 /// however long the outage was; at 15 s that would be 7 s.
-const LONGEST: Duration = Duration::from_millis(7500);
-/// Each interval is so much longer than the one before.
-const GROWTH: f64 = 1.15;
+const LONGEST: Duration = Duration::from_secs(8);
+/// Each interval is so much longer than the one before: quickly, since what is over soon is over
+/// by the first looks, and each look is a request to a service in trouble.
+const GROWTH: f64 = 1.6;
 /// Jitter is drawn evenly from this share of the interval to one plus it.
 const LEAST_SHARE: f64 = 2.0 / 3.0;
 

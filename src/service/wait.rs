@@ -48,6 +48,12 @@ pub async fn until_up(
     // Runs that failed together must not look together.
     sleep(Duration::from_millis(fastrand::u64(0..500))).await;
     let mut next_probe = Instant::now();
+    for endpoint in endpoints {
+        // The look that began this wait has just been.
+        if breaker.shared(endpoint.host()).await.is_some_and(|shared| counts(&shared)) {
+            next_probe = Instant::now() + schedule.next(fastrand::f64());
+        }
+    }
     loop {
         let due = Instant::now() >= next_probe;
         if due {
