@@ -14,6 +14,8 @@ use crate::watch::{Failure, FailureKind, Input, Key, Panel};
 
 /// The next screen must be there within this.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
+/// A menu takes keys only some time after it is drawn.
+const READY_AFTER: Duration = Duration::from_secs(1);
 /// Between two looks at the token endpoint, at first and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(15));
 /// A choice in a menu counts only if no other key came this shortly before Enter: the screen
@@ -84,6 +86,8 @@ impl Attempt<'_, '_> {
         let look = self.screen.look();
         match look.panel {
             Some(Panel::LoginPaste) => self.back_at_login("paste a fresh code"),
+            // What is drawn does not take keys yet: Enter at once was lost now and then.
+            Some(Panel::LoginMethod) if in_menu && now.duration_since(at) < READY_AFTER => {}
             Some(Panel::LoginMethod) if in_menu && self.chose_first && look.first_entry => {
                 self.relay.inject(b"\r");
                 self.stage = Stage::SigningIn(Return::ToPaste(now));
