@@ -117,7 +117,7 @@ pub(super) fn style() -> Style {
 }
 
 fn columns_of_terminal() -> Option<usize> {
-    let size = crate::launch::terminal_size(&std::io::stdout())?;
+    let size = crate::launch::terminal_size(&std::io::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 

@@ -210,7 +210,7 @@ impl Actor {
     }
 
     fn draw(&self) -> io::Result<()> {
-        let size = crate::launch::terminal_size(&io::stdout());
+        let size = crate::launch::terminal_size(&io::stdout()).ok();
         let width = size.map_or(80, |size| usize::from(size.ws_col)).max(20);
         let mut screen = String::from("\x1b[H\x1b[2J");
         for row in &self.rows {

@@ -8,13 +8,13 @@ use std::os::fd::AsFd;
 use nix::pty::Winsize;
 
 /// The size of the terminal behind a descriptor.
-pub(crate) fn terminal_size(fd: &impl AsFd) -> Option<Winsize> {
+pub(crate) fn terminal_size(fd: &impl AsFd) -> std::io::Result<Winsize> {
     use std::os::fd::AsRawFd as _;
     nix::ioctl_read_bad!(get_size, nix::libc::TIOCGWINSZ, Winsize);
     let mut size = Winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: `size` is the structure this request fills, and lives through the call.
-    let got = unsafe { get_size(fd.as_fd().as_raw_fd(), &raw mut size) };
-    got.ok().map(|_| size)
+    unsafe { get_size(fd.as_fd().as_raw_fd(), &raw mut size) }?;
+    Ok(size)
 }
 
 /// Whether this process ignores a signal now.

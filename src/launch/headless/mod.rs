@@ -101,7 +101,7 @@ fn stdout_pair() -> io::Result<(OwnedFd, OwnedFd)> {
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         return Ok((read, write));
     }
-    let size = crate::launch::terminal_size(&io::stdout());
+    let size = crate::launch::terminal_size(&io::stdout()).ok();
     let pair = openpty(size.as_ref(), None)?;
     // The user's terminal adds the carriage returns; twice would be once too often.
     let mut modes = tcgetattr(&pair.slave)?;

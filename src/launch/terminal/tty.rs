@@ -249,13 +249,8 @@ fn reopen(stream: &impl AsFd, direction: Direction) -> io::Result<Descriptor> {
         })
 }
 
-nix::ioctl_read_bad!(read_size, libc::TIOCGWINSZ, libc::winsize);
-
 fn size_of(terminal: &Descriptor) -> io::Result<PtySize> {
-    use std::os::fd::AsRawFd;
-    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: the descriptor is open and `size` outlives the call that fills it.
-    unsafe { read_size(terminal.as_raw_fd(), &raw mut size) }?;
+    let size = crate::launch::terminal_size(terminal)?;
     Ok(PtySize {
         rows: size.ws_row,
         cols: size.ws_col,
