@@ -10,8 +10,15 @@ use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use serde::Deserialize;
 
 mod listing;
+mod redaction;
+mod rule;
 
-pub use listing::{Listed, redact};
+pub use listing::Listed;
+pub use redaction::{excerpt, redact};
+pub use rule::{Rule, Trust};
+
+use redaction::EXCERPT;
+use rule::{FIELDS, Written};
 
 use super::credentials::SignIn;
 use super::resets::resets;
@@ -19,9 +26,6 @@ use super::version::Version;
 use crate::watch::{Evidence, FailureKind, Source};
 
 const BUILT_IN: &str = include_str!("rules.toml");
-
-/// An excerpt is at most this long (characters).
-const EXCERPT: usize = 200;
 
 /// Only this much of a text is looked at (bytes, from its start).
 const LONGEST_TEXT: usize = 16 << 10;
@@ -76,17 +80,6 @@ pub struct Observation<'a> {
     pub now: &'a ZonedDateTime,
 }
 
-/// How far a rule is believed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trust {
-    /// Seen on the newest version.
-    #[default]
-    High,
-    /// The newest version cannot say it, or the running one lies outside the rule's versions.
-    Low,
-}
-
 /// What an observation means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classified {
@@ -98,218 +91,6 @@ pub struct Classified {
     pub evidence: Evidence,
     /// How far it is believed.
     pub trust: Trust,
-}
-
-/// A rule as written.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    id: String,
-    #[serde(default, rename = "where")]
-    places: Vec<String>,
-    pattern: Option<String>,
-    #[serde(default)]
-    status: Vec<toml::Value>,
-    #[serde(default)]
-    error: Vec<String>,
-    sign_in: Option<String>,
-    class: String,
-    #[serde(default)]
-    certificate: bool,
-    #[serde(default)]
-    trust: Trust,
-    versions: Option<String>,
-    #[serde(default)]
-    source: String,
-}
-
-/// The fields a rule may have, for messages.
-const FIELDS: &str = "id, where, pattern, status, error, sign_in, class, certificate, trust, \
-                      versions, source";
-
-/// A checked rule.
-#[derive(Debug, Clone)]
-pub struct Rule {
-    /// Its name in evidence; a user's own begins with `user:`.
-    pub id: String,
-    /// Where it was seen.
-    pub source: String,
-    /// As written; how far it is believed also depends on the version.
-    pub trust: Trust,
-    /// `None`: not a failure.
-    pub kind: Option<FailureKind>,
-    pattern: Option<String>,
-    places: Vec<Place>,
-    statuses: Vec<(u16, u16)>,
-    errors: Vec<String>,
-    sign_in: Option<SignInIs>,
-    versions: Vec<(Bound, Version)>,
-}
-
-/// Conditions on the sign-in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SignInIs {
-    /// An access token that is good by the clock.
-    Fresh,
-    /// A refresh token is there.
-    Refreshable,
-    /// Emptied, missing or unreadable.
-    Gone,
-    /// A fixed token or key, or another provider's.
-    Key,
-}
-
-impl SignInIs {
-    fn holds(self, sign_in: Option<SignIn>) -> bool {
-        sign_in.is_some_and(|sign_in| match self {
-            Self::Fresh => matches!(sign_in, SignIn::Kept { .. }),
-            Self::Refreshable => sign_in.can_refresh(),
-            Self::Gone => {
-                matches!(sign_in, SignIn::Emptied | SignIn::Missing | SignIn::Unreadable)
-            }
-            Self::Key => matches!(sign_in, SignIn::Token | SignIn::ApiKey | SignIn::Provider),
-        })
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bound {
-    AtLeast,
-    Below,
-}
-
-impl Rule {
-    fn check(written: Written) -> Result<Self, String> {
-        let mut places = Vec::new();
-        for word in &written.places {
-            places.extend_from_slice(match word.as_str() {
-                "said" => &[Place::Result, Place::Transcript, Place::Hook, Place::Output],
-                "result" => &[Place::Result],
-                "transcript" => &[Place::Transcript, Place::Hook],
-                "output" => &[Place::Output],
-                "start_up" => &[Place::StartUp],
-                "screen" => &[Place::Screen],
-                _ => {
-                    let known = "said, result, transcript, output, start_up, screen";
-                    return Err(format!("`where`: `{word}` is none of {known}"));
-                }
-            });
-        }
-        if places.is_empty() {
-            places = vec![Place::Result, Place::Transcript, Place::Hook, Place::Output];
-        }
-        if written.pattern.is_none() && written.status.is_empty() && written.error.is_empty() {
-            return Err("needs `pattern`, `status` or `error`, or it would match all".into());
-        }
-        if let Some(pattern) = &written.pattern {
-            let regex = folded(pattern).map_err(|error| format!("`pattern`: {error}"))?;
-            if regex.is_match("") {
-                return Err("`pattern` matches the empty text, so it would match all".into());
-            }
-        }
-        let statuses = written.status.iter().map(status_range).collect::<Result<_, _>>()?;
-        let sign_in = match written.sign_in.as_deref() {
-            None => None,
-            Some("fresh") => Some(SignInIs::Fresh),
-            Some("refreshable") => Some(SignInIs::Refreshable),
-            Some("gone") => Some(SignInIs::Gone),
-            Some("key") => Some(SignInIs::Key),
-            Some(word) => {
-                let known = "fresh, refreshable, gone, key";
-                return Err(format!("`sign_in`: `{word}` is none of {known}"));
-            }
-        };
-        let kind = class(&written.class, written.certificate)?;
-        let versions = written.versions.as_deref().map_or(Ok(Vec::new()), version_bounds)?;
-        Ok(Self {
-            id: written.id,
-            source: written.source,
-            trust: written.trust,
-            kind,
-            pattern: written.pattern,
-            places,
-            statuses,
-            errors: written.error,
-            sign_in,
-            versions,
-        })
-    }
-
-    /// Whether everything but the pattern holds.
-    fn applies(&self, seen: &Observation<'_>, status: Option<u16>) -> bool {
-        self.places.contains(&seen.place)
-            && (self.statuses.is_empty()
-                || status.is_some_and(|status| {
-                    self.statuses.iter().any(|(low, high)| (*low..=*high).contains(&status))
-                }))
-            && (self.errors.is_empty()
-                || self.errors.iter().any(|error| seen.errors.contains(&error.as_str())))
-            && self.sign_in.is_none_or(|wanted| wanted.holds(seen.sign_in))
-    }
-
-    /// A rule outside of its versions is still a hint, but no more.
-    fn trust_on(&self, version: Option<Version>) -> Trust {
-        let within = version.is_none_or(|version| {
-            self.versions.iter().all(|(bound, limit)| match bound {
-                Bound::AtLeast => version >= *limit,
-                Bound::Below => version < *limit,
-            })
-        });
-        if within { self.trust } else { Trust::Low }
-    }
-}
-
-fn status_range(value: &toml::Value) -> Result<(u16, u16), String> {
-    let code = value.as_integer().and_then(|code| u16::try_from(code).ok());
-    let hundreds = value.as_str().and_then(|text| match text {
-        "4xx" => Some((400, 499)),
-        "5xx" => Some((500, 599)),
-        _ => None,
-    });
-    code.filter(|code| (100..600).contains(code))
-        .map(|code| (code, code))
-        .or(hundreds)
-        .ok_or_else(|| format!("`status`: {value} is no HTTP status, `4xx` or `5xx`"))
-}
-
-fn class(name: &str, certificate: bool) -> Result<Option<FailureKind>, String> {
-    Ok(Some(match name {
-        "none" => return Ok(None),
-        "api" => FailureKind::Api,
-        "auth_refresh" => FailureKind::AuthRefresh,
-        "login_service" => FailureKind::LoginService,
-        "sign_in_needed" => FailureKind::SignInNeeded,
-        "usage_limit" => FailureKind::UsageLimit { resets: None },
-        "refused" => FailureKind::Refused,
-        "network" => FailureKind::Network { certificate },
-        "session_broken" => FailureKind::SessionBroken,
-        "start_up" => FailureKind::StartUp,
-        _ => {
-            let known = "none, api, auth_refresh, login_service, sign_in_needed, usage_limit, \
-                         refused, network, session_broken, start_up";
-            return Err(format!("`class`: `{name}` is none of {known}"));
-        }
-    }))
-}
-
-fn version_bounds(text: &str) -> Result<Vec<(Bound, Version)>, String> {
-    let bound = |part: &str| {
-        let part = part.trim();
-        let (bound, number) = part
-            .strip_prefix(">=")
-            .map(|number| (Bound::AtLeast, number))
-            .or_else(|| part.strip_prefix('<').map(|number| (Bound::Below, number)))?;
-        let mut parts = number.trim().splitn(3, '.').map(|part| part.parse::<u32>().ok());
-        // missing parts are 0; a part that is no number is a mistake
-        let mut next = || parts.next().unwrap_or(Some(0));
-        Some((bound, Version(next()?, next()?, next()?)))
-    };
-    text.split(',')
-        .map(|part| {
-            bound(part)
-                .ok_or_else(|| format!("`versions`: `{}` is not like `>=2.1.108`", part.trim()))
-        })
-        .collect()
 }
 
 fn folded(pattern: &str) -> Result<Regex, regex::Error> {
@@ -429,33 +210,5 @@ fn status_in(text: &str) -> Option<u16> {
     STATUS.captures(text)?[1].parse().ok()
 }
 
-/// A text without tokens, keys, addresses and request bodies.
-fn redacted(text: &str) -> std::borrow::Cow<'_, str> {
-    static SECRET: LazyLock<Regex> = LazyLock::new(|| {
-        // a body in braces, however torn; keys; bearers; long opaque words; addresses
-        let pattern = r#"(?is)(\{.*)|(<(?:!doctype|html|head|body)\b.*)|sk-[a-z0-9_-]{6,}|\b(?:Bearer|Basic)\s+[^\s"',;]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b(?:[a-z]{0,8}_?token|key|secret|password)\s*[=:]\s*[^\s"',;]+|\b[a-z0-9_+/=-]{40,}"#;
-        Regex::new(pattern).expect("the pattern is constant")
-    });
-    SECRET.replace_all(text, |found: &regex::Captures<'_>| match (found.get(1), found.get(2)) {
-        (Some(_), _) => "{…}",
-        (_, Some(_)) => "<…>",
-        _ => "[redacted]",
-    })
-}
-
-/// The first 200 characters of a text, redacted.
-#[must_use]
-pub fn excerpt(text: &str) -> String {
-    let folded = fold(text);
-    let clean = redacted(&folded);
-    let mut characters = clean.chars();
-    let short: String = characters.by_ref().take(EXCERPT).collect();
-    match characters.next() {
-        Some(_) => short.chars().take(EXCERPT - 1).chain(['…']).collect(),
-        None => short,
-    }
-}
-
 #[cfg(test)]
-#[path = "rules_tests.rs"]
 mod tests;

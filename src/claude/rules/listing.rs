@@ -1,11 +1,9 @@
-//! The rules as people look at them: listed, tested on a text, and their redaction applied to a
-//! whole text that is to be kept. Pure.
-
-use std::fmt::Write as _;
+//! The rules as people look at them: listed, and tested on a text. Pure.
 
 use serde::Serialize;
 
-use super::{Bound, Observation, Place, Rule, Rules, SignInIs, Trust, fold, redacted, status_in};
+use super::rule::{Bound, SignInIs};
+use super::{Observation, Place, Rule, Rules, Trust, fold, status_in};
 
 /// A rule in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -118,70 +116,9 @@ impl Rules {
     }
 }
 
-/// A whole text without tokens, keys, addresses, request bodies, pages and control characters,
-/// line by line, at most `cap` bytes. A body in braces may span lines: it is left out up to its
-/// closing brace.
-#[must_use]
-pub fn redact(text: &str, cap: usize) -> String {
-    let mut kept = String::new();
-    let mut depth = 0_usize;
-    for line in text.lines() {
-        let outside = outside_of_braces(line, &mut depth);
-        let clean = redacted(&outside);
-        let line = clean.trim_end();
-        let mut shown = String::new();
-        for character in line.chars() {
-            match character {
-                '\t' => shown.push('\t'),
-                character if character.is_control() => {
-                    let _ = write!(shown, "{}", character.escape_default());
-                }
-                character => shown.push(character),
-            }
-        }
-        if kept.len() + shown.len() + 1 > cap {
-            break;
-        }
-        kept.push_str(&shown);
-        kept.push('\n');
-    }
-    kept
-}
-
-/// What of a line stands outside of braces; `depth` is carried from line to line.
-fn outside_of_braces(line: &str, depth: &mut usize) -> String {
-    let mut outside = String::new();
-    for character in line.chars() {
-        match character {
-            '{' => {
-                if *depth == 0 {
-                    outside.push('\u{2983}');
-                }
-                *depth += 1;
-            }
-            '}' => *depth = depth.saturating_sub(1),
-            character if *depth == 0 => outside.push(character),
-            _ => {}
-        }
-    }
-    outside.replace('\u{2983}', "(body left out)")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_kept_text_has_no_key_address_body_or_control_character_and_keeps_its_lines() {
-        let text = "first\n{\"prompt\":\n \"my secret plan\"} after sk-ant-api03-abcdef\n\
-                    me@example.com \u{1b}[31mred\nlast";
-        let kept = redact(text, 1000);
-        assert_eq!(
-            kept,
-            "first\n(body left out)\n after [redacted]\n[redacted] \\u{1b}[31mred\nlast\n"
-        );
-        assert_eq!(redact("12345\n67890\n", 8), "12345\n");
-    }
 
     #[test]
     fn the_first_rule_that_matches_is_the_one_that_classifies() {
