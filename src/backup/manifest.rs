@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,21 @@ const HASH_FILE: &str = "manifest.json.b3";
 /// Seconds since 1970 and nanoseconds, as the file system has them: any value can be held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Time(pub i64, pub i64);
+
+impl Time {
+    /// The same as the standard library has it; `None` if it is out of range.
+    #[must_use]
+    pub fn system(self) -> Option<SystemTime> {
+        let nanos = Duration::from_nanos(u64::try_from(self.1).ok()?);
+        let seconds = Duration::from_secs(self.0.unsigned_abs());
+        let base = if self.0 < 0 {
+            SystemTime::UNIX_EPOCH.checked_sub(seconds)
+        } else {
+            SystemTime::UNIX_EPOCH.checked_add(seconds)
+        };
+        base?.checked_add(nanos)
+    }
+}
 
 /// The whole of a snapshot.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,6 +6,8 @@
 
 pub mod compare;
 mod content;
+pub mod create;
+mod disk;
 mod error;
 pub mod export;
 mod held_path;
@@ -13,6 +15,7 @@ pub mod lock;
 pub mod manifest;
 mod mask;
 mod merge;
+mod parallel;
 mod processes;
 pub mod prune;
 pub mod restore;

@@ -18,7 +18,7 @@ use super::error::{During as _, Error, Result};
 use super::held_path::HeldPath;
 use super::manifest::{Entry, Held, Kind, Manifest, Stamp, Time};
 use super::select::STAGING;
-use super::snapshot::{Snapshot, VerifiedSnapshot, system_time};
+use super::snapshot::{Snapshot, VerifiedSnapshot};
 use super::users::Unused;
 use super::{Source, merge};
 
@@ -369,7 +369,7 @@ impl Staging {
         }
         let permissions = Permissions::from_mode(entry.mode & 0o777);
         file.set_permissions(permissions).during("write", live)?;
-        if let Some(time) = system_time(entry.mtime) {
+        if let Some(time) = entry.mtime.system() {
             file.set_modified(time).during("write", live)?;
         }
         file.sync_all().during("write", live)
