@@ -130,7 +130,8 @@ fn install(out: &mut impl Write, dir: Option<PathBuf>) -> anyhow::Result<ExitCod
         writeln!(out, "put its directory first on PATH, after all else that changes PATH:")?;
         writeln!(out, "  bash, zsh (~/.profile, ~/.zprofile):  export PATH={bash}:\"$PATH\"")?;
         writeln!(out, "  fish:  fish_add_path --move --prepend {bash}")?;
-        writeln!(out, "  cron, editors:  name {bash}/claude itself")?;
+        let whole = String::from_utf8_lossy(&quote(&shim)).into_owned();
+        writeln!(out, "  cron, editors:  name {whole} itself")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -157,13 +158,17 @@ fn status(out: &mut impl Write) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!reached)))
 }
 
-/// Removes a shim, and its directory if nothing else is in it.
+/// Removes a shim, and its directories if nothing else is in them.
 pub(super) fn remove(out: &mut impl Write, shim: &Path) -> anyhow::Result<()> {
     std::fs::remove_file(shim).with_context(|| format!("failed to remove {}", shim.display()))?;
     writeln!(out, "removed {}", shim.display())?;
     if let Some(dir) = shim.parent() {
         // Only an empty one goes.
-        let _ = std::fs::remove_dir(dir);
+        let gone = std::fs::remove_dir(dir).is_ok();
+        if gone && dir == default_dir() {
+            // made by us as well
+            let _ = dir.parent().map(std::fs::remove_dir);
+        }
     }
     Ok(())
 }

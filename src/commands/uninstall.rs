@@ -121,10 +121,19 @@ fn remove_state(out: &mut impl Write, state: &Path, args: &Args) -> anyhow::Resu
 }
 
 fn what_stays(out: &mut impl Write, state: &Path) -> io::Result<()> {
-    for path in [paths::config_file(), state.to_owned()] {
-        if path.exists() {
-            writeln!(out, "stays: {}", path.display())?;
-        }
+    let config = paths::config_file();
+    if config.exists() {
+        writeln!(out, "stays: {} (your configuration)", config.display())?;
+    }
+    if state.exists() {
+        let there = |names: &[&str]| names.iter().any(|name| state.join(name).exists());
+        let what = match (there(STATE), there(PRECIOUS)) {
+            (true, true) => "journal and logs: --state; backups too: --purge",
+            (true, false) => "journal and logs: `claude-safe uninstall --state`",
+            (false, true) => "backups: `claude-safe uninstall --purge`",
+            (false, false) => "nothing of ours is in it",
+        };
+        writeln!(out, "stays: {} ({what})", state.display())?;
     }
     if let Ok(program) = std::env::current_exe() {
         let how = if program.starts_with("/usr/bin") {

@@ -96,8 +96,11 @@ pub fn report(night: &Night, style: &Style) -> String {
     }
     page.push('\n');
     legend(&mut page, night, width, style);
-    for line in wrapped(night.reckoning, width) {
-        let _ = writeln!(page, "{}", style.dim(&line));
+    // it explains figures that stand there only after a failure
+    if !night.totals.failures.is_empty() {
+        for line in wrapped(night.reckoning, width) {
+            let _ = writeln!(page, "{}", style.dim(&line));
+        }
     }
     style.plain(page)
 }

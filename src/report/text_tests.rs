@@ -36,6 +36,14 @@ fn the_bar_shows_work_wait_and_recovery_where_they_were() {
 }
 
 #[test]
+fn a_time_without_failures_needs_no_explanation_of_figures() {
+    let mut quiet = night();
+    quiet.totals.failures.clear();
+    let text = report(&quiet, &style(64, true));
+    assert!(!text.contains("Time lost"), "{text}");
+}
+
+#[test]
 fn no_line_is_wider_than_the_terminal() {
     let widest = |text: &str| text.lines().map(|line| line.chars().count()).max();
     for width in [30, 48, 80, 200] {

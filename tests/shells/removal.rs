@@ -59,11 +59,13 @@ fn uninstall_takes_shim_and_lines_the_state_on_request_and_backups_only_with_pur
     assert_eq!((&*said.err, said.code), ("", Some(0)), "{said:?}");
     assert_eq!(home.rc(), "alias ll='ls -l'\nx=1\n");
     assert!(said.out.contains("the program itself: "), "{said:?}");
+    assert!(said.out.contains("(journal and logs: --state; backups too: --purge)"), "{said:?}");
     assert!(
         there("journal.jsonl") && home.ours(&["shim", "remove"]).out.starts_with("there is no")
     );
 
-    home.ours(&["uninstall", "--state", "--yes"]);
+    let said = home.ours(&["uninstall", "--state", "--yes"]);
+    assert!(said.out.contains("(backups: `claude-safe uninstall --purge`)"), "{said:?}");
     assert!(!there("journal.jsonl") && !there("log") && there("backups/1/manifest.json"));
     home.ours(&["uninstall", "--purge", "--yes"]);
     assert!(!there("backups") && there("mine.txt") && config.exists());

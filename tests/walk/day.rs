@@ -158,30 +158,32 @@ fn what_happened(stranger: &Stranger) {
     assert!(check.contains("claude"), "{check}");
 }
 
-/// As the README says, then what `uninstall` itself says of the program and the state.
+/// As the README says, then what `uninstall` itself says of the state and of the program.
 fn leave(stranger: &Stranger) {
     let window = stranger.window();
-    let command = documents::uninstall_command();
-    let mark = window.begin(&command);
-    window.see_text("remove these lines? [y/N]");
-    window.keys("y\r");
-    let (code, screen) = window.end(&mark, SOON);
-    assert_eq!(code, 0, "{screen}");
-    assert!(screen.contains("stays: "), "{screen}");
-    let rows = screen.rows().concat();
-    let (_, cure) = rows.split_once("the program itself: ").expect("it says so");
-    let cure = cure.split('`').nth(1).unwrap_or_else(|| panic!("no command:\n{screen}"));
-
-    let mark = window.begin(&format!("{command} --state"));
-    window.see_text("remove these? [y/N]");
-    window.keys("y\r");
-    let (code, screen) = window.end(&mark, SOON);
-    assert_eq!(code, 0, "{screen}");
-    window.ok(cure);
+    let said = removed(&window, &documents::uninstall_command(), "remove these lines? [y/N]");
+    removed(&window, &told(&said, "stays: "), "remove these? [y/N]");
+    window.ok(&told(&said, "the program itself: "));
     // the window that was open all the time goes on with plain claude
     stranger.will_say("Plain.");
     let said = window.ok("claude -p hello");
     assert!(said.contains("Plain."), "{said}");
+}
+
+/// Runs a command that asks, and says yes; what it said.
+fn removed(window: &Window, command: &str, question: &str) -> String {
+    let mark = window.begin(command);
+    window.see_text(question);
+    window.keys("y\r");
+    let (code, screen) = window.end(&mark, SOON);
+    assert_eq!(code, 0, "{screen}");
+    screen.rows().concat()
+}
+
+/// The command that was named after these words.
+fn told(said: &str, words: &str) -> String {
+    let (_, rest) = said.split_once(words).unwrap_or_else(|| panic!("no {words:?}: {said}"));
+    rest.split('`').nth(1).unwrap_or_else(|| panic!("no command: {said}")).to_owned()
 }
 
 /// Nothing was changed, and nothing is new but what the stranger, Claude or Cargo made.

@@ -7,7 +7,9 @@
 
 mod day;
 mod documents;
+mod screens;
 mod stranger;
+mod svg;
 mod window;
 
 use crate::stranger::Shell;

@@ -19,7 +19,7 @@ pub const SOON: Duration = Duration::from_secs(90);
 /// Enough for a build of the program alone, and its wait for other builds.
 const BUILD: Duration = Duration::from_secs(900);
 /// A screen that is drawn rests this long.
-const SETTLED: Duration = Duration::from_millis(800);
+pub const SETTLED: Duration = Duration::from_millis(800);
 const SIZE: Size = Size { rows: 50, cols: 110 };
 
 static WINDOWS: AtomicUsize = AtomicUsize::new(0);
@@ -124,17 +124,22 @@ impl<'s> Window<'s> {
 
     /// Types a line into Claude's input box, and Enter.
     pub fn submit(&self, text: &str) {
-        /// An Enter that comes while Claude draws may be lost, with us or without.
-        const TAKEN: Duration = Duration::from_secs(5);
-        self.keys(text);
-        self.see(&format!("the draft {text:?}"), |screen| {
-            screen.input().is_some_and(|input| input.ends_with(text))
-        });
-        self.keys("\r");
-        let left = || self.terminal.screen().input().as_deref() != Some(text);
-        if wait_until(TAKEN, || left().then_some(())).is_none() {
-            self.keys("\r");
-        }
+        submit(&self.terminal, text);
+    }
+}
+
+/// Types a line into Claude's input box, and Enter.
+pub fn submit(terminal: &Terminal, text: &str) {
+    /// An Enter that comes while Claude draws may be lost, with us or without.
+    const TAKEN: Duration = Duration::from_secs(5);
+    terminal.send(text);
+    terminal.wait_for_screen(SOON, &format!("the draft {text:?}"), |screen| {
+        screen.input().is_some_and(|input| input.ends_with(text))
+    });
+    terminal.send("\r");
+    let left = || terminal.screen().input().as_deref() != Some(text);
+    if wait_until(TAKEN, || left().then_some(())).is_none() {
+        terminal.send("\r");
     }
 }
 
