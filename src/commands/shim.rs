@@ -169,6 +169,14 @@ pub(super) fn remove(out: &mut impl Write, shim: &Path) -> anyhow::Result<()> {
             // made by us as well
             let _ = dir.parent().map(std::fs::remove_dir);
         }
+        let search = std::env::var_os("PATH").unwrap_or_default();
+        if std::env::split_paths(&search).any(|one| one == dir) {
+            let dir = dir.display();
+            writeln!(
+                out,
+                "{dir} is still on PATH: the line that puts it there is yours to remove"
+            )?;
+        }
     }
     Ok(())
 }

@@ -109,6 +109,12 @@ fn status_tells_whether_path_reaches_it_first_and_remove_takes_it_away() {
     let said = Said::of(&home.run("sh", &["-c", &script], &[]));
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.out.ends_with(&format!("{shim}\n")), "{said:?}");
+    let script = format!("export PATH={}\nclaude-safe shim remove\n", line.1);
+    let said = Said::of(&home.run("sh", &["-c", &script], &[]));
+    let dir = shim.strip_suffix("/claude").expect("its name");
+    let hint = "is still on PATH: the line that puts it there is yours to remove";
+    assert_eq!(said.out, format!("removed {shim}\n{dir} {hint}\n"));
+    home.ours(&["shim", "install"]);
     let said = home.ours(&["shim", "remove"]);
     assert_eq!(said.out, format!("removed {shim}\n"));
     let ours = std::path::Path::new(&shim).ancestors().nth(2).expect("a directory");
