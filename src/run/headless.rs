@@ -124,7 +124,13 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
         let local = matches!(failure.kind, FailureKind::Network { .. })
             && looks_local(&run.history, run.elapsed());
         let local = if local { " · looks local: is this machine online?" } else { "" };
-        let next = format!("try {} in {} · Ctrl-C stops", run.attempts + 1, short(after));
+        // While a probe says down no try is made, so a time would be a promise not kept.
+        let when = if reads_down(run, failure.kind).await {
+            "as soon as it answers".to_owned()
+        } else {
+            format!("in {}", short(after))
+        };
+        let next = format!("try {} {when} · Ctrl-C stops", run.attempts + 1);
         run.say(&format!("{}{why}{local} · {next}", what(&failure)));
         tokio::select! {
             taken = pause(run, failure.kind, after) => match taken {
@@ -168,7 +174,7 @@ async fn our_turn(run: &Run) -> Turn {
     loop {
         let turn = take_turn(run).await;
         let first = run.attempts == 0 && turn.waited && turn.lock.is_some();
-        if !first || !oauth_is_down(run).await {
+        if !first || !reads_down(run, FailureKind::AuthRefresh).await {
             return turn;
         }
         drop(turn);
@@ -178,11 +184,11 @@ async fn our_turn(run: &Run) -> Turn {
     }
 }
 
-/// Whether another run read it so just now.
-async fn oauth_is_down(run: &Run) -> bool {
+/// Whether the host that such a failure concerns read down just now, in this run or another.
+async fn reads_down(run: &Run, kind: FailureKind) -> bool {
     const FRESH_MS: u64 = 20_000;
     let breaker = &run.service.breaker;
-    for endpoint in run.service.facing(FailureKind::AuthRefresh) {
+    for endpoint in run.service.facing(kind) {
         if let Some(shared) = breaker.shared(endpoint.host()).await {
             let fresh = breaker.clock().now().saturating_sub(shared.at) < FRESH_MS;
             return fresh && shared.reading == Reading::Down;

@@ -140,6 +140,7 @@ fn an_outage_in_a_script(stranger: &Stranger, healthy: &[u8]) {
     stranger.will_say("Nothing else.");
     let mark = window.begin("claude -p hello | cat >~/said.txt");
     window.see_text("claude-safe: sign-in service down");
+    window.see_text("try 2 as soon as it answers · Ctrl-C stops");
     stranger.service.set_oauth(Behaviour::Ok);
     let (code, screen) = window.end(&mark, SOON);
     assert_eq!(code, 0, "{screen}");

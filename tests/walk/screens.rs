@@ -15,8 +15,6 @@ use claude_safe_testkit::{
     Answer, Behaviour, FakeService, Sandbox, SignIn, Size, Terminal, TerminalOptions, real_claude,
 };
 
-use serde_json::json;
-
 use crate::svg;
 use crate::window::{SETTLED, SOON, submit};
 
@@ -154,8 +152,6 @@ impl Desk {
         let path = sandbox.env_value("PATH").unwrap();
         let path = std::iter::once(bin).chain(std::env::split_paths(&path));
         sandbox.env("PATH", std::env::join_paths(path).unwrap());
-        // its footer has letters only, which every font has
-        sandbox.write_settings(&json!({ "permissions": { "defaultMode": "default" } }));
         // long enough for the pictures
         sandbox.env("CLAUDE_SAFE_RETRY_FIRST_WAIT", "15s");
         sandbox.env("PS1", r"\[\e[32m\]\w\[\e[0m\] $ ");
@@ -182,11 +178,12 @@ impl Desk {
         self.picture(&screen, 0..end, title)
     }
 
-    /// The turn on Claude's screen, and all below it.
+    /// The turn on Claude's screen, down to its prompt box and the line of ours below.
     fn conversation(&self, screen: &Screen, title: &str) -> String {
         let rows = screen.rows();
         let start = rows.iter().position(|row| row.contains(PROMPT)).expect("the prompt");
-        let end = 1 + rows.iter().rposition(|row| !row.is_empty()).expect("the prompt");
+        let is_last = |row: &String| row.starts_with("──") || row.contains("claude-safe:");
+        let end = 1 + rows.iter().rposition(is_last).expect("the box");
         self.picture(screen, start..end, title)
     }
 
