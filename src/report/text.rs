@@ -272,7 +272,7 @@ pub fn status(night: &Night, now: Timestamp, style: &Style) -> String {
         page.push_str("No run now, and none in the last day.\n");
         return page;
     }
-    let room = style.width.saturating_sub(if style.unicode { 47 } else { 49 }).clamp(12, 60);
+    let room = style.width.saturating_sub(if style.unicode { 48 } else { 50 }).clamp(12, 60);
     let head = format!(
         "{:<8} {:>7} {:<9} {:<room$} {:<12} {}",
         "RUN", "PID", "STATE", "DIRECTORY", "SINCE", "NEXT"
@@ -286,7 +286,8 @@ pub fn status(night: &Night, now: Timestamp, style: &Style) -> String {
             (Ending::Ended(code), _) => format!("exit {code}"),
             (_, Some(due)) => {
                 let left = std::time::Duration::try_from(due.duration_since(now));
-                left.ok().filter(|left| !left.is_zero()).map_or("now".to_owned(), short)
+                // past its time a wait goes on only while a probe says down
+                left.ok().filter(|left| !left.is_zero()).map_or("when up".to_owned(), short)
             }
             _ => String::new(),
         };

@@ -76,6 +76,9 @@ fn a_waiting_run_says_what_fails_and_when_it_tries_again() {
     waiting.runs[0].next_try = Some(at("08:00:12"));
     let text = status(&waiting, at("08:00:00"), &style(100, true));
     assert!(text.contains("waiting") && text.contains("12 s"), "{text}");
+    let late = status(&waiting, at("08:00:20"), &style(80, true));
+    assert!(late.contains("when up"), "{late}");
+    assert!(late.lines().all(|line| line.chars().count() <= 80), "{late}");
     assert!(text.contains("API failing · claude's request to the API failed (529)"), "{text}");
 }
 

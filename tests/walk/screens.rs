@@ -73,7 +73,7 @@ fn ours(rows: &[String]) -> Vec<String> {
         word => word.to_owned(),
     };
     let words = words.iter().flat_map(|row| row.split_whitespace()).map(same);
-    words.filter(|word| !matches!(word.as_str(), "#" | "s" | "min" | "now")).collect()
+    words.filter(|word| !matches!(word.as_str(), "#" | "s" | "min" | "when" | "up")).collect()
 }
 
 /// The evening: each picture's file and markup.

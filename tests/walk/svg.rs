@@ -42,7 +42,7 @@ pub fn picture(screen: &Screen, rows: std::ops::Range<u16>, title: &str) -> Stri
          <style>text {{ font: 14px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; \
          fill: {TEXT}; white-space: pre }} .b {{ font-weight: bold }} .f {{ opacity: .8 }} \
          .i {{ font-style: italic }} .u {{ text-decoration: underline }}</style>\n\
-         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{GROUND}\"/>\n",
+         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{GROUND}\" stroke=\"#444c56\"/>\n",
         escaped(title)
     );
     for row in rows.clone() {
