@@ -20,7 +20,7 @@ pub const SOON: Duration = Duration::from_secs(90);
 const BUILD: Duration = Duration::from_secs(900);
 /// A screen that is drawn rests this long.
 pub const SETTLED: Duration = Duration::from_millis(800);
-const SIZE: Size = Size { rows: 50, cols: 110 };
+const SIZE: Size = Size { rows: 50, cols: 130 };
 
 static WINDOWS: AtomicUsize = AtomicUsize::new(0);
 
