@@ -61,7 +61,7 @@ fn talk(stranger: &Stranger, window: &Window, command: &str, answer: &str) {
 }
 
 fn leave_claude(window: &Window, mark: &str) {
-    window.submit("/exit");
+    window.exit();
     let (code, screen) = window.end(mark, SOON);
     assert_eq!(code, 0, "{screen}");
     let said = window.ok("echo still here");

@@ -16,7 +16,7 @@ use claude_safe_testkit::{
 };
 
 use crate::svg;
-use crate::window::{SETTLED, SOON, submit};
+use crate::window::{SETTLED, SOON, exit, submit};
 
 const PROMPT: &str = "Which tests cover the checkout?";
 const ANSWER: &str = "Two of them: tests/checkout.rs pays with a card and with a voucher, and \
@@ -108,7 +108,7 @@ fn evening() -> [(&'static str, String); 4] {
         Claude to carry on, and the answer is there.",
     );
     assert!(script.wait_exit(SOON).success(), "{}", script.screen());
-    submit(&claude, "/exit");
+    exit(&claude);
     assert!(claude.wait_exit(SOON).success(), "{}", claude.screen());
     let report = desk.command(
         &format!("claude-safe report --since {}s", began.elapsed().as_secs() + 4),

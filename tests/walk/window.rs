@@ -126,19 +126,33 @@ impl<'s> Window<'s> {
     pub fn submit(&self, text: &str) {
         submit(&self.terminal, text);
     }
+
+    /// Leaves Claude.
+    pub fn exit(&self) {
+        exit(&self.terminal);
+    }
 }
 
 /// Types a line into Claude's input box, and Enter.
 pub fn submit(terminal: &Terminal, text: &str) {
-    /// An Enter that comes while Claude draws may be lost, with us or without.
+    enter(terminal, text, |screen| screen.input().as_deref() != Some(text));
+}
+
+/// Leaves Claude, whose last screen stays.
+pub fn exit(terminal: &Terminal) {
+    enter(terminal, "/exit", |screen| screen.contains("Resume this session with"));
+}
+
+/// Types a line, and Enter: once more if the first was not `taken`, since an Enter that comes
+/// while Claude draws may be lost, with us or without.
+fn enter(terminal: &Terminal, text: &str, taken: impl Fn(&Screen) -> bool) {
     const TAKEN: Duration = Duration::from_secs(5);
     terminal.send(text);
     terminal.wait_for_screen(SOON, &format!("the draft {text:?}"), |screen| {
         screen.input().is_some_and(|input| input.ends_with(text))
     });
     terminal.send("\r");
-    let left = || terminal.screen().input().as_deref() != Some(text);
-    if wait_until(TAKEN, || left().then_some(())).is_none() {
+    if wait_until(TAKEN, || taken(&terminal.screen()).then_some(())).is_none() {
         terminal.send("\r");
     }
 }
