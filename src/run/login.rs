@@ -13,6 +13,7 @@ use crate::ladder::{Decision, Reason, Standing};
 use crate::launch::terminal::{Event, Relay, Tty, guarded};
 use crate::notice::short;
 use crate::notify::Occasion;
+use crate::unknown;
 use crate::watch::{ExitReason, Failure, FailureKind, Screen, TurnState};
 
 /// Why a code is refused although it was pasted: what a person can look at.
@@ -84,15 +85,23 @@ fn failure(run: &Run, exit: ExitReason, words: &str) -> Option<Failure> {
         return None;
     }
     let last = words.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
-    let Classified { kind, status, evidence, .. } = run.rules.classify(&Observation {
+    let now = super::now_here();
+    let seen = Observation {
         place: Place::Output,
         text: last,
         errors: &[],
         status: None,
         sign_in: Some(run.sign_in()),
         version: None,
-        now: &super::now_here(),
-    })?;
+        now: &now,
+    };
+    let found = run.rules.classify(&seen);
+    // The line of the question may hold the code.
+    let is_question = last.contains("Paste code");
+    if found.is_none() && run.rules.matching(&seen).is_empty() && !is_question {
+        unknown::keep(&run.state_dir, "screen", last);
+    }
+    let Classified { kind, status, evidence, .. } = found?;
     let turn = TurnState::NotPrompted;
     Some(Failure { kind, status, evidence: vec![evidence], session: None, turn })
 }

@@ -110,6 +110,8 @@ pub struct Watcher {
     /// The last of it was Enter: nothing was begun since.
     typed_enter: bool,
     ending_key: Option<Instant>,
+    /// The last typing of the user, whatever became of it.
+    last_key: Option<Instant>,
     looked: Option<Instant>,
     /// Since when there is output that no look has seen at rest.
     dirty: Option<Instant>,
@@ -118,6 +120,18 @@ pub struct Watcher {
     /// This failed sign-in was reported; the next one is another.
     reported_login: bool,
     prompt_seen: bool,
+    unknown: Unknown,
+}
+
+/// A failure that no rule knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    /// There is none.
+    No,
+    /// It was seen.
+    Seen,
+    /// It was seen and told.
+    Told,
 }
 
 impl Watcher {
@@ -132,12 +146,14 @@ impl Watcher {
             typed: None,
             typed_enter: false,
             ending_key: None,
+            last_key: None,
             looked: None,
             dirty: None,
             reported: false,
             reported_line: None,
             reported_login: false,
             prompt_seen: false,
+            unknown: Unknown::No,
         }
     }
 
@@ -151,6 +167,7 @@ impl Watcher {
     pub fn input(&mut self, now: Instant, input: Input) {
         if input.is_typing() {
             self.typed = Some(now);
+            self.last_key = Some(now);
             self.typed_enter = input == Input::Key(Key::Enter);
             let ending = matches!(input, Input::Key(Key::Interrupt | Key::EndOfFile));
             self.ending_key = ending.then_some(now);
@@ -161,6 +178,7 @@ impl Watcher {
     /// A hook of the main session arrived.
     pub fn hook(&mut self, now: Instant, hook: Hook) {
         self.reported = false;
+        self.unknown = Unknown::No;
         self.looked = None;
         self.prompt_seen |= hook == Hook::Prompt;
         self.hook = Some((now, hook));
@@ -169,6 +187,7 @@ impl Watcher {
     /// A turn began, but no hook said so: where hooks do not run, none will say how it ends.
     pub fn turn_seen(&mut self) {
         self.reported = false;
+        self.unknown = Unknown::No;
         self.looked = None;
         self.prompt_seen = true;
     }
@@ -198,7 +217,9 @@ impl Watcher {
     /// When the failure hook came whose failure was not reported yet.
     fn waiting_for_line(&self) -> Option<Instant> {
         match &self.hook {
-            Some((at, Hook::Failure { .. })) if !self.reported => Some(*at),
+            Some((at, Hook::Failure { .. })) if !self.reported && self.unknown == Unknown::No => {
+                Some(*at)
+            }
             _ => None,
         }
     }
@@ -234,8 +255,9 @@ impl Watcher {
         if busy {
             return None;
         }
-        let seen = |place: Place, text: &str, error: Option<&str>, status: Option<u16>| {
-            rules.classify(&Observation {
+        let mut strange = false;
+        let mut seen = |place: Place, text: &str, error: Option<&str>, status: Option<u16>| {
+            let observation = Observation {
                 place,
                 text,
                 errors: error.as_slice(),
@@ -243,7 +265,10 @@ impl Watcher {
                 sign_in: read.sign_in,
                 version,
                 now: wall,
-            })
+            };
+            let found = rules.classify(&observation);
+            strange = found.is_none() && rules.matching(&observation).is_empty();
+            found
         };
         let told = self.reported_line.is_some() && self.reported_line == read.tail.last_uuid;
         let line = self.error_line(read).filter(|_| !told);
@@ -272,7 +297,16 @@ impl Watcher {
             let ready = self.settled(now) && !told;
             ready.then(|| by_screen(look, |text| seen(Place::Screen, text, None, None))).flatten()
         };
-        let Classified { kind, status, evidence, .. } = found.or_else(by_screen)?;
+        let Some(Classified { kind, status, evidence, .. }) = found.or_else(by_screen) else {
+            // Claude's own hint to resend says that a turn failed, whatever else is silent.
+            let hint = InputBox::Placeholder(Placeholder::OnceFixed);
+            let silent = !matches!(self.hook, Some((_, Hook::Failure { .. }))) && line.is_none();
+            let hinted = look.input == hint && silent && !self.reported;
+            if (strange || hinted) && self.settled(now) && self.unknown == Unknown::No {
+                self.unknown = Unknown::Seen;
+            }
+            return None;
+        };
         self.reported = true;
         self.reported_login = login_failed;
         self.reported_line.clone_from(&read.tail.last_uuid);
@@ -284,6 +318,15 @@ impl Watcher {
             session: read.session.clone(),
             turn: read.tail.turn,
         })
+    }
+
+    /// Whether a failure was seen that no rule knows; each is told once.
+    pub fn take_unknown(&mut self) -> bool {
+        let seen = self.unknown == Unknown::Seen;
+        if seen {
+            self.unknown = Unknown::Told;
+        }
+        seen
     }
 
     /// Whether the message may be pasted now.
@@ -337,7 +380,7 @@ impl Watcher {
     /// first prompt.
     #[must_use]
     pub fn exited(
-        &self,
+        &mut self,
         now: Instant,
         exit: ExitReason,
         last_words: Option<&str>,
@@ -368,21 +411,25 @@ impl Watcher {
                 failure(kind, None, Evidence { rule, source: Source::Exit, excerpt })
             }
             ExitReason::Code(code) if !matches!(code, 0 | 129 | 130 | 143) && !user => {
-                let found = last_words.and_then(|text| {
-                    rules.classify(&Observation {
-                        place: Place::StartUp,
-                        text,
-                        errors: &[],
-                        status: None,
-                        sign_in: read.sign_in,
-                        version: None,
-                        now: wall,
-                    })
+                let observation = last_words.map(|text| Observation {
+                    place: Place::StartUp,
+                    text,
+                    errors: &[],
+                    status: None,
+                    sign_in: read.sign_in,
+                    version: None,
+                    now: wall,
                 });
+                if let Some(found) = observation.as_ref().and_then(|seen| rules.classify(seen)) {
+                    return failure(found.kind, found.status, found.evidence);
+                }
                 // what no rule knows is the user's to read: Claude's text and code pass through
-                found.map_or(Verdict::Done(exit), |found| {
-                    failure(found.kind, found.status, found.evidence)
-                })
+                let known = observation.is_some_and(|seen| !rules.matching(&seen).is_empty());
+                let chosen = self.last_key.is_some_and(|at| now.duration_since(at) < USER_ENDED);
+                if !known && !chosen {
+                    self.unknown = Unknown::Seen;
+                }
+                Verdict::Done(exit)
             }
             _ => Verdict::Done(exit),
         }

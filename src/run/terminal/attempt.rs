@@ -372,7 +372,10 @@ impl Attempt<'_, '_> {
             let words = (!self.ready).then(|| self.screen.text());
             let rules = &self.run.rules;
             let now = Instant::now();
-            self.watcher.exited(now, exit, words.as_deref(), &read, rules, &now_here())
+            let here = now_here();
+            let verdict = self.watcher.exited(now, exit, words.as_deref(), &read, rules, &here);
+            self.keep_unknown();
+            verdict
         });
         verdict.map_or(Ended::Finished(exit), |verdict| Ended::Verdict(verdict, exit))
     }

@@ -13,6 +13,7 @@ use crate::notify::Occasion;
 use crate::run::advice::what;
 use crate::run::now_here;
 use crate::service::Health;
+use crate::unknown;
 use crate::watch::{Failure, FailureKind, Look, Source, TurnState, WhyNot, is_typable};
 
 /// A child that is ended for a relaunch gets this long to leave by itself.
@@ -24,6 +25,7 @@ impl Attempt<'_, '_> {
         let rules = &self.run.rules;
         let failure = self.watcher.judge(now, &look, &read, rules, None, &now_here());
         let Some(failure) = failure else {
+            self.keep_unknown();
             // Where no hook says so, the transcript does.
             let at_rest = !look.is_busy() && read.status != Some(Status::Busy);
             let answered = read.tail.turn == TurnState::Partial && read.tail.failure.is_none();
@@ -44,6 +46,13 @@ impl Attempt<'_, '_> {
         self.failed_at_line.clone_from(&read.tail.last_uuid);
         let health = Box::pin(self.run.health(&failure));
         self.stage = Stage::Weighing(failure, health);
+    }
+
+    /// Keeps the screen of a failure that no rule knew, for `rules learn`.
+    pub(super) fn keep_unknown(&mut self) {
+        if self.watcher.take_unknown() {
+            unknown::keep(&self.run.state_dir, "screen", &self.screen.excerpt());
+        }
     }
 
     pub(super) fn decide(&mut self, failure: Failure, health: &Health) {
