@@ -52,6 +52,11 @@ impl Run {
         done
     }
 
+    /// A person refused the rung.
+    pub(super) fn declined(&mut self, rung: Rung, by: &str) {
+        self.journal.record(Event::Declined { rung, by: by.to_owned() });
+    }
+
     async fn update(&self) -> Result<String, String> {
         self.say("updating Claude Code (`claude update`, at most 5 minutes)");
         let updated = update::update(&self.plan.program, &self.state_dir, self.journal.run()).await;

@@ -28,9 +28,20 @@ impl Desk {
         sandbox.env("CLAUDE_SAFE_CLAUDE", claude.path());
         sandbox.env("CLAUDE_SAFE_RETRY_FIRST_WAIT", "100ms");
         sandbox.env("CLAUDE_SAFE_RETRY_MAX_WAIT", "300ms");
+        sandbox.env("CLAUDE_SAFE_RUNGS_TRIES", "1");
         sandbox.env("CLAUDE_SAFE_SERVICE_STATUS_PAGE", "off");
         sandbox.env("CLAUDE_SAFE_LOG_LEVEL", "debug");
         Self { service, sandbox, claude }
+    }
+
+    /// A rule of the user's for what Claude says at its start.
+    pub fn rule(&self, pattern: &str, class: &str) {
+        let dir = self.sandbox.home().join(".config/claude-safe");
+        fs::create_dir_all(&dir).unwrap();
+        let rule = format!(
+            "[[rules]]\nid = \"ours\"\nwhere = [\"start_up\", \"said\"]\npattern = \"{pattern}\"\nclass = \"{class}\"\n"
+        );
+        fs::write(dir.join("config.toml"), rule).unwrap();
     }
 
     /// claude-safe with these arguments.

@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod kit;
+mod refusals;
 mod unknown;

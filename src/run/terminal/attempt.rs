@@ -25,6 +25,7 @@ use crate::ladder::Rung;
 use crate::launch::terminal::{Event, Relay, Tty, guarded};
 use crate::notice::Notice;
 use crate::notify::Occasion;
+use crate::run::fixes::question;
 use crate::run::waiting::WaitEnd;
 use crate::run::{Run, next_hook, now_here};
 use crate::service::{Health, Lock};
@@ -222,9 +223,12 @@ impl Attempt<'_, '_> {
         self.last_key = now;
         match &self.stage {
             Stage::Weighing(..) | Stage::SigningIn(_) => self.stand_aside("the user types"),
-            Stage::Waiting { began, .. } => {
-                let began = *began;
+            Stage::Waiting { began, rung, .. } => {
+                let (began, rung) = (*began, *rung);
                 self.run.waited("user", began);
+                if question(rung).is_some() {
+                    self.run.declined(rung, "typing");
+                }
                 self.stand_aside("the user types");
             }
             // While ours is on its way, input is held.
