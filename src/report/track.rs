@@ -274,7 +274,6 @@ impl Follower {
         let counts = self.window.holds(at);
         let one = u32::from(counts);
         match event {
-            Event::RunStarted { .. } => {}
             Event::AttemptStarted { .. } => {
                 self.track.attempts += one;
                 self.begins(at);
@@ -322,7 +321,7 @@ impl Follower {
             Event::Declined { rung, .. } if counts => {
                 *self.track.declined.entry(*rung).or_default() += 1;
             }
-            Event::Declined { .. } => {}
+            Event::RunStarted { .. } | Event::Declined { .. } => {}
             Event::Recovered { .. } => self.recovered(at, counts),
             Event::Probed { looks, .. } => self.track.looks += if counts { *looks } else { 0 },
             Event::RunEnded { code, child } => {

@@ -20,17 +20,27 @@ pub struct Desk {
 impl Desk {
     /// Where each launch of claude runs the next of these scripts.
     pub fn new(attempts: &Value) -> Self {
-        let service = FakeService::start();
-        let mut sandbox = Sandbox::with(SignIn::Valid, &service);
+        Self::with(SignIn::Valid, attempts)
+    }
+
+    /// Signed in like this.
+    pub fn with(sign_in: SignIn, attempts: &Value) -> Self {
         let signalled = "Resume this session with:\r\nclaude --resume x\r\n";
-        let script = json!({ "attempts": attempts, "on_signal": signalled });
-        let claude = StandIn::install_script(&mut sandbox, &script);
+        let script = json!({ "attempts": attempts, "on_signal": signalled, "update": 0 });
+        Self::scripted(sign_in, &script)
+    }
+
+    /// With a whole script.
+    pub fn scripted(sign_in: SignIn, script: &Value) -> Self {
+        let service = FakeService::start();
+        let mut sandbox = Sandbox::with(sign_in, &service);
+        let claude = StandIn::install_script(&mut sandbox, script);
         sandbox.env("CLAUDE_SAFE_CLAUDE", claude.path());
         sandbox.env("CLAUDE_SAFE_RETRY_FIRST_WAIT", "100ms");
         sandbox.env("CLAUDE_SAFE_RETRY_MAX_WAIT", "300ms");
         sandbox.env("CLAUDE_SAFE_RUNGS_TRIES", "1");
         sandbox.env("CLAUDE_SAFE_SERVICE_STATUS_PAGE", "off");
-        sandbox.env("CLAUDE_SAFE_LOG_LEVEL", "debug");
+        sandbox.env("CLAUDE_SAFE_LOG_LEVEL", "debug").env_remove("DISABLE_AUTOUPDATER");
         Self { service, sandbox, claude }
     }
 
@@ -103,4 +113,4 @@ pub fn screen(said: &str, input: &str) -> Value {
 pub const EMPTY: &str = "\x1b[7m \x1b[27m";
 
 /// The dim hint that a failed turn leaves in the box.
-pub const RESEND: &str = "\x1b[7mR\x1b[27m\x1b[2mesend your message to try again\x1b[22m";
+pub const ONCE_FIXED: &str = "\x1b[7mO\x1b[27m\x1b[2mnce fixed, resend your message\x1b[22m";

@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod kit;
+mod living;
 mod refusals;
 mod unknown;

@@ -78,6 +78,7 @@ enum Stage {
 }
 
 /// Everything that belongs to one child.
+#[expect(clippy::struct_excessive_bools, reason = "independent observations")]
 struct Attempt<'r, 't> {
     run: &'r mut Run,
     relay: Relay<'t>,
@@ -98,6 +99,8 @@ struct Attempt<'r, 't> {
     held: Option<Input>,
     /// The last key that was not Enter.
     other_key: Option<Instant>,
+    /// The user typed after they submitted their last prompt: it may be a queued message.
+    typed_since_prompt: bool,
     /// The person chose the first entry of the login menu.
     chose_first: bool,
     contained: Contained,
@@ -129,6 +132,7 @@ pub(super) async fn run(run: &mut Run, tty: &mut Tty) -> io::Result<Ended> {
         ended_by_signal: false,
         held: None,
         other_key: None,
+        typed_since_prompt: false,
         chose_first: false,
         contained: Contained::default(),
     };
@@ -214,6 +218,7 @@ impl Attempt<'_, '_> {
         self.note_login_choice(now, input);
         self.watcher.input(now, input);
         if input.is_typing() {
+            self.typed_since_prompt = true;
             self.user_typed(now);
         }
     }
@@ -265,6 +270,10 @@ impl Attempt<'_, '_> {
             HookName::SessionStart => self.watcher.hook(now, Hook::SessionStart),
             HookName::UserPromptSubmit => {
                 self.watcher.hook(now, Hook::Prompt);
+                // Ours is submitted past what is queued.
+                if !matches!(self.stage, Stage::Entered { .. }) {
+                    self.typed_since_prompt &= !self.watcher.typed_enter();
+                }
                 self.turn_began();
             }
             HookName::Stop => {

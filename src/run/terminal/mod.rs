@@ -2,6 +2,7 @@
 //! own, with lines of ours on stderr; while a child runs, nothing here writes to it.
 
 mod attempt;
+mod background;
 mod contained;
 mod readings;
 
@@ -125,7 +126,7 @@ async fn answer(tty: &mut Tty, question: &str) -> Answer {
     loop {
         match tokio::time::timeout_at(until, tty.next()).await {
             Err(_) => return Answer::Refused("silence"),
-            Ok(TtyEvent::Input(bytes)) if matches!(bytes, [b'y' | b'Y', ..]) => return Answer::Yes,
+            Ok(TtyEvent::Input([b'y' | b'Y', ..])) => return Answer::Yes,
             Ok(TtyEvent::Input(_)) => return Answer::Refused("no"),
             Ok(TtyEvent::Signal(signal)) => return Answer::End(ended_by(signal)),
             Ok(TtyEvent::Closed) => return Answer::End(ended_by(Signal::SIGHUP)),
