@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod kit;
+mod launching;
 mod living;
 mod refusals;
 mod unknown;

@@ -9,7 +9,7 @@ use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::report::Finding;
 use crate::claude::credentials::SignIn;
-use crate::service::endpoint::Lookup;
+use crate::claude::environment::{Environment, Lookup, managed_settings, process_env};
 use crate::service::{Network, Sighting};
 
 /// With less free space (bytes) Claude loses transcripts before long.
@@ -20,6 +20,54 @@ const CLOCK_FAULT_S: i64 = 300;
 /// The variable with a key that Claude would use instead of a subscription.
 pub fn key_variable(env: &impl Lookup) -> Option<&'static str> {
     ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"].into_iter().find(|name| env.var(name).is_some())
+}
+
+/// Variables that say where Claude goes, how, and as whom.
+const TELLING: [&str; 28] = [
+    "ANTHROPIC_BASE_URL",
+    "CLAUDE_CODE_USE_GATEWAY",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS",
+    "CLAUDE_CODE_USE_MANTLE",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
+    "CLAUDE_CODE_USE_FOUNDRY",
+    "ANTHROPIC_BEDROCK_BASE_URL",
+    "ANTHROPIC_VERTEX_BASE_URL",
+    "ANTHROPIC_FOUNDRY_BASE_URL",
+    "AWS_REGION",
+    "CLOUD_ML_REGION",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "HTTP_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_TLS_REJECT_UNAUTHORIZED",
+];
+
+/// Which of them come from Claude's settings, and from which file: nobody looks there.
+pub fn from_settings(env: &Environment) -> Vec<Finding> {
+    let told = TELLING.iter().filter_map(|name| {
+        let file = env.place(name)?.display();
+        let own = process_env(name).filter(|own| !own.is_empty());
+        Some(Finding::note(match (env.var(name), own) {
+            (None, _) => format!("{name} is emptied by {file}"),
+            (Some(value), Some(own)) if value != own => {
+                format!("{name} comes from {file}, which outranks the environment's")
+            }
+            (Some(_), _) => format!("{name} comes from {file}"),
+        }))
+    });
+    told.collect()
 }
 
 /// Everything but the clock, which only a look at the service can tell.
@@ -105,13 +153,8 @@ fn credentials(claude_dir: &Path, found: &mut Vec<Finding>) {
 }
 
 fn hooks(claude_dir: &Path, found: &mut Vec<Finding>) {
-    let managed = if cfg!(target_os = "macos") {
-        "/Library/Application Support/ClaudeCode/managed-settings.json"
-    } else {
-        "/etc/claude-code/managed-settings.json"
-    };
     let files = [
-        PathBuf::from(managed),
+        managed_settings(),
         PathBuf::from(".claude/settings.local.json"),
         PathBuf::from(".claude/settings.json"),
         claude_dir.join("settings.json"),
