@@ -18,7 +18,7 @@ use crate::claude::args::{ClaudeArgs, Intent};
 use crate::claude::environment::{Environment, Lookup as _};
 use crate::claude::rules::Rules;
 use crate::claude::settings::{self, Injection};
-use crate::claude::{credentials, hooks, locate, status_line};
+use crate::claude::{credentials, hooks, locate, status_line, version};
 use crate::cli::RunArgs;
 use crate::config::{self, Config, Origin, Profile, keys};
 use crate::error::exit;
@@ -228,7 +228,7 @@ fn prepare(
         pid: std::process::id().cast_signed(),
         cwd: std::env::current_dir().unwrap_or_default(),
         mode,
-        claude_version: None,
+        claude_version: version::at_hand(&claude, &state_dir).map(|version| version.to_string()),
         job: args.job.clone(),
     });
     let claude_dir = paths::claude_config_dir();
