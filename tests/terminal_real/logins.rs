@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use claude_safe_testkit::service::Endpoint;
-use claude_safe_testkit::{Behaviour, RequestKind, SignIn, Terminal};
+use claude_safe_testkit::{Behaviour, RequestKind, SignIn, Terminal, wait_until};
 
 use crate::kit::{Desk, SOON, code, submit};
 
@@ -68,7 +68,8 @@ fn is_brought_back(desk: &Desk, terminal: &Terminal, success: &str) {
     let bells = terminal.screen().bells();
     assert!(bells > 0, "it was said");
     desk.service.set_oauth(Behaviour::Ok);
-    terminal.wait_for_text(SOON, "Paste code here if prompted");
+    let back = || terminal.screen().contains("Paste code here if prompted").then_some(());
+    assert!(wait_until(SOON, back).is_some(), "{}\n{}", terminal.screen(), desk.tells());
     terminal.wait_for_screen(SOON, "a bell", |now| now.bells() > bells);
     assert_eq!(desk.service.requests_of(RequestKind::Token).len(), exchanges);
     terminal.wait_until_quiet(SOON, Duration::from_millis(800));
@@ -97,6 +98,37 @@ fn a_key_of_the_persons_leaves_a_failed_login_to_them() {
     let terminal = failed_login(&desk);
     failed(&desk);
     // any key: this one does nothing on that screen
+    terminal.send("\x1b[C");
+    desk.service.set_oauth(Behaviour::Ok);
+    terminal.wait_until_quiet(SOON, Duration::from_secs(12));
+    terminal.wait_for_text(SOON, FAILED);
+}
+
+/// `claude setup-token` that the service has just failed in its own screen.
+fn failed_setup_token(desk: &Desk) -> Terminal {
+    desk.service.set_oauth(Behaviour::error(500));
+    let terminal = Terminal::spawn(desk.safe(&["setup-token"]));
+    terminal.wait_for_text(SOON, "Paste code here if prompted");
+    terminal.wait_until_quiet(SOON, Duration::from_millis(800));
+    paste_code(&terminal);
+    terminal.wait_for_text(SOON, FAILED);
+    terminal
+}
+
+#[test]
+fn a_failed_setup_token_is_brought_back_to_the_paste_in_its_own_screen() {
+    let desk = Desk::new(SignIn::None);
+    let mut terminal = failed_setup_token(&desk);
+    is_brought_back(&desk, &terminal, "Long-lived authentication token created");
+    assert_eq!(code(terminal.wait_exit(SOON)), 0);
+    desk.wait_for_events("recovered", 1);
+}
+
+#[test]
+fn a_key_of_the_persons_leaves_a_failed_setup_token_to_them() {
+    let desk = Desk::new(SignIn::None);
+    let terminal = failed_setup_token(&desk);
+    failed(&desk);
     terminal.send("\x1b[C");
     desk.service.set_oauth(Behaviour::Ok);
     terminal.wait_until_quiet(SOON, Duration::from_secs(12));

@@ -35,6 +35,7 @@ use crate::watch::{
 };
 
 pub(in crate::run) use launching::spawned;
+pub(in crate::run) use signing_in::token_endpoint_answers;
 
 use launching::rewrite_last_words;
 use progress::{Done, progress};
@@ -55,7 +56,8 @@ pub(super) enum Ended {
     ForRelaunch(Failure, Rung),
 }
 
-type Future<T> = Pin<Box<dyn std::future::Future<Output = T>>>;
+/// What goes on beside the relay.
+pub(in crate::run) type Future<T> = Pin<Box<dyn std::future::Future<Output = T>>>;
 
 /// What we are doing about a failure.
 enum Stage {
@@ -204,7 +206,7 @@ impl Attempt<'_, '_> {
         let own = match &self.stage {
             Stage::Pasted { .. }
             | Stage::Entered { .. }
-            | Stage::SigningIn(Return::ToMenu(_) | Return::ToPaste(_)) => soon(LOOK_EVERY),
+            | Stage::SigningIn(Return::ToMenu(..) | Return::ToPaste(_)) => soon(LOOK_EVERY),
             Stage::Person(_) => soon(SIGN_IN_EVERY),
             _ => None,
         };
@@ -394,7 +396,7 @@ impl Attempt<'_, '_> {
     }
 }
 
-async fn until(deadline: Option<Instant>) {
+pub(in crate::run) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => pending().await,
