@@ -108,6 +108,13 @@ pub enum Event {
         /// What it did, or why it failed.
         outcome: Result<String, String>,
     },
+    /// A person refused a fix: `no`, `silence` (nobody answered), `typing` (at a living Claude).
+    Declined {
+        /// Which.
+        rung: Rung,
+        /// What their refusal was.
+        by: String,
+    },
     /// A turn succeeded after a failure.
     Recovered {
         /// From the first failure of the streak to the success (milliseconds).

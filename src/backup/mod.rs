@@ -16,7 +16,7 @@ pub mod manifest;
 mod mask;
 mod merge;
 mod parallel;
-mod processes;
+pub(crate) mod processes;
 pub mod prune;
 pub mod restore;
 mod secret;

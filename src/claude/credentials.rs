@@ -6,6 +6,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::environment::{Lookup, is_on};
+
 /// How Claude is signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignIn {
@@ -47,23 +49,22 @@ impl SignIn {
     }
 }
 
-/// Reads the sign-in below Claude's configuration directory, with the process's environment.
-#[must_use]
-pub fn read(claude_dir: &Path) -> SignIn {
-    read_with(claude_dir, |name| std::env::var(name).ok(), Timestamp::now())
-}
+/// The switches by which another company serves the answers.
+const PROVIDERS: [&str; 6] = [
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS",
+    "CLAUDE_CODE_USE_MANTLE",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
+    "CLAUDE_CODE_USE_FOUNDRY",
+];
 
-/// [`read`] with every input given.
+/// Reads the sign-in below Claude's configuration directory, with the environment that Claude
+/// sees.
 #[must_use]
-pub fn read_with(
-    claude_dir: &Path,
-    variable: impl Fn(&str) -> Option<String>,
-    now: Timestamp,
-) -> SignIn {
-    let set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
-    let providers =
-        ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
-    if providers.iter().any(|name| set(name)) {
+pub fn read(claude_dir: &Path, environment: &impl Lookup, now: Timestamp) -> SignIn {
+    let set = |name: &str| environment.var(name).is_some();
+    if PROVIDERS.iter().any(|name| environment.var(name).is_some_and(|value| is_on(&value))) {
         return SignIn::Provider;
     }
     if set("ANTHROPIC_API_KEY") || set("ANTHROPIC_AUTH_TOKEN") {
@@ -112,7 +113,7 @@ mod tests {
         let variable = |name: &str| {
             environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         };
-        read_with(dir.path(), variable, Timestamp::from_second(1_000).expect("in range"))
+        super::read(dir.path(), &variable, Timestamp::from_second(1_000).expect("in range"))
     }
 
     fn oauth(access: &str, refresh: &str, expires_ms: i64) -> String {
@@ -140,5 +141,6 @@ mod tests {
         assert_eq!(read(Some(&file), &[("CLAUDE_CODE_OAUTH_TOKEN", "t")]), SignIn::Token);
         assert_eq!(read(Some(&file), &[("CLAUDE_CODE_USE_BEDROCK", "1")]), SignIn::Provider);
         assert_ne!(read(Some(&file), &[("ANTHROPIC_API_KEY", "")]), SignIn::ApiKey);
+        assert_ne!(read(Some(&file), &[("CLAUDE_CODE_USE_BEDROCK", "0")]), SignIn::Provider);
     }
 }

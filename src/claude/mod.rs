@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod credentials;
+pub mod environment;
 pub mod hooks;
 pub mod locate;
 pub mod resets;

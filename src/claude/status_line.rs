@@ -158,7 +158,7 @@ fn user_line(run_dir: &Path, input: &Value) -> Option<UserLine> {
 
 /// Whether the user trusted this directory or one above it: without that Claude runs no
 /// command of a project's.
-fn is_trusted(project: &Path) -> bool {
+pub(super) fn is_trusted(project: &Path) -> bool {
     let Some(config) = read_object(&crate::paths::claude_json()) else { return false };
     let trusted = |dir: &Path| {
         config["projects"][dir.to_string_lossy().as_ref()]["hasTrustDialogAccepted"] == true

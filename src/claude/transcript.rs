@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -73,20 +74,36 @@ pub fn find(claude_dir: &Path, session: &str) -> Option<PathBuf> {
 /// The transcript in this working directory's project that was written to last, not before
 /// `since`: the witness of last resort, for versions that run no hooks.
 #[must_use]
-pub fn newest(claude_dir: &Path, cwd: &Path, since: std::time::SystemTime) -> Option<PathBuf> {
+pub fn newest(claude_dir: &Path, cwd: &Path, since: SystemTime) -> Option<PathBuf> {
+    written(claude_dir, cwd, since)?.max().map(|(_, path)| path)
+}
+
+/// The one transcript in this working directory's project that was written to since then. `None`
+/// also if there are more: nothing tells them apart.
+#[must_use]
+pub fn only(claude_dir: &Path, cwd: &Path, since: SystemTime) -> Option<PathBuf> {
+    let mut written = written(claude_dir, cwd, since)?;
+    let (_, path) = written.next()?;
+    written.next().is_none().then_some(path)
+}
+
+fn written(
+    claude_dir: &Path,
+    cwd: &Path,
+    since: SystemTime,
+) -> Option<impl Iterator<Item = (SystemTime, PathBuf)>> {
     let project: String = cwd
         .to_string_lossy()
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
-    std::fs::read_dir(claude_dir.join("projects").join(project))
-        .ok()?
-        .flatten()
-        .filter(|entry| is_conversation(&entry.path()))
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .filter(|(modified, _)| *modified >= since)
-        .max()
-        .map(|(_, path)| path)
+    let files = std::fs::read_dir(claude_dir.join("projects").join(project)).ok()?.flatten();
+    let conversations = files.filter(|entry| is_conversation(&entry.path())).filter_map(|entry| {
+        // Old versions make an empty one at each start.
+        let meta = entry.metadata().ok().filter(|meta| meta.len() > 0)?;
+        Some((meta.modified().ok()?, entry.path()))
+    });
+    Some(conversations.filter(move |(modified, _)| *modified >= since))
 }
 
 /// Named after a session's id; sub-agents have files of their own beside (`agent-….jsonl`).
@@ -316,8 +333,17 @@ mod tests {
         for name in [id, "agent-f9dd02ab.jsonl", "notes.txt"] {
             std::fs::write(project.join(name), "{}").expect("written");
         }
-        let found = newest(dir.path(), Path::new("/home/me"), std::time::SystemTime::UNIX_EPOCH);
+        let cwd = Path::new("/home/me");
+        let found = newest(dir.path(), cwd, SystemTime::UNIX_EPOCH);
         assert_eq!(found, Some(project.join(id)));
+        let alone = |since| only(dir.path(), cwd, since);
+        std::fs::write(project.join("7ae3a401-398e-4d22-87db-b05516017d66.jsonl"), "")
+            .expect("written");
+        assert_eq!(alone(SystemTime::UNIX_EPOCH), found, "an empty one holds no conversation");
+        assert_eq!(alone(SystemTime::now() + std::time::Duration::from_secs(60)), None);
+        std::fs::write(project.join("8ae3a401-398e-4d22-87db-b05516017d66.jsonl"), "{}")
+            .expect("written");
+        assert_eq!(alone(SystemTime::UNIX_EPOCH), None, "nothing tells the two apart");
     }
 
     #[test]

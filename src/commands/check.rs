@@ -16,6 +16,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::Timestamp;
 
+use crate::claude::args::ClaudeArgs;
+use crate::claude::environment::Environment;
 use crate::claude::{credentials, locate};
 use crate::config::{self, Config, Profile};
 use crate::service::{
@@ -63,7 +65,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 async fn gather() -> Report {
     let now = Timestamp::now();
-    let env = endpoint::process_env;
+    let cwd = std::env::current_dir().unwrap_or_default();
+    let env = Environment::of_claude(&ClaudeArgs::parse(&[]), &cwd, true);
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let (config, problems) = config::load(&crate::paths::config_file(), Profile::Base, variables);
@@ -77,11 +80,12 @@ async fn gather() -> Report {
         page(&config, &look, &endpoints, now),
     );
     let sign_in = SignInSeen {
-        used: credentials::read(&claude_dir),
-        stored: credentials::read_with(&claude_dir, |_| None, now),
+        used: credentials::read(&claude_dir, &env, now),
+        stored: credentials::read(&claude_dir, &|_: &str| None, now),
         key_variable: local::key_variable(&env),
     };
     let mut findings = local::findings(&claude_dir, &env, &network, sign_in.used);
+    findings.extend(local::from_settings(&env));
     findings.extend(problems.iter().map(|problem| report::Finding::note(problem.to_string())));
     findings.extend(looks.iter().filter_map(local::clock));
     Report::new(claude, sign_in, looks, page, network.proxy_shown(), findings, now)

@@ -10,6 +10,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use tokio::process::Command;
 
+use crate::claude::environment::{Lookup, managed_settings};
 use crate::claude::version::{self, Version};
 use crate::journal::{self, Event};
 use crate::service::{LockName, locks};
@@ -58,8 +59,13 @@ pub struct Updated {
 }
 
 /// Updates this claude. Its output goes to the log.
-pub async fn update(claude: &Path, state_dir: &Path, run: &str) -> Result<Updated, NotUpdated> {
-    may_update(state_dir, run)?;
+pub async fn update(
+    claude: &Path,
+    state_dir: &Path,
+    run: &str,
+    environment: &impl Lookup,
+) -> Result<Updated, NotUpdated> {
+    may_update(state_dir, run, environment)?;
     let lock =
         locks::try_lock(state_dir, LockName::Update).map_err(|error| failed("lock", &error))?;
     let _lock = lock.ok_or(NotUpdated::Busy)?;
@@ -76,8 +82,8 @@ pub async fn update(claude: &Path, state_dir: &Path, run: &str) -> Result<Update
     Ok(Updated { before, after: version::of(claude, state_dir) })
 }
 
-fn may_update(state_dir: &Path, run: &str) -> Result<(), NotUpdated> {
-    if std::env::var_os("DISABLE_AUTOUPDATER").is_some_and(|value| !value.is_empty()) {
+fn may_update(state_dir: &Path, run: &str, environment: &impl Lookup) -> Result<(), NotUpdated> {
+    if environment.var("DISABLE_AUTOUPDATER").is_some() {
         return Err(NotUpdated::Forbidden("DISABLE_AUTOUPDATER"));
     }
     if managed_forbids() {
@@ -96,12 +102,7 @@ fn may_update(state_dir: &Path, run: &str) -> Result<(), NotUpdated> {
 
 /// An administrator's settings, where the platform keeps them.
 fn managed_forbids() -> bool {
-    let path = if cfg!(target_os = "macos") {
-        "/Library/Application Support/ClaudeCode/managed-settings.json"
-    } else {
-        "/etc/claude-code/managed-settings.json"
-    };
-    let read = std::fs::read(path).ok();
+    let read = std::fs::read(managed_settings()).ok();
     let settings = read.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
     settings.is_some_and(|settings| {
         settings["env"].get("DISABLE_AUTOUPDATER").is_some() || settings["autoUpdates"] == false

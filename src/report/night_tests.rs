@@ -135,3 +135,26 @@ fn torn_and_foreign_journals_give_no_run_and_no_panic() {
     let night = Night::reckon(&back, at("00:00:00"), at("08:00:00"), &|_, _| true);
     assert!(night.runs[0].spans.iter().all(|span| span.from < span.to), "a clock set back");
 }
+
+#[test]
+fn what_a_person_refused_is_counted_told_and_explained() {
+    let entries = journal(&format!(
+        r#"
+        01:00:00 b {START}
+        01:01:00 b {}
+        01:01:00 b "event":"decided","decision":"act","rung":"update","after_ms":60000,"why":""
+        01:02:00 b "event":"wait_ended","by":"timer","waited_ms":60000
+        01:02:05 b "event":"declined","rung":"update","by":"no"
+        01:03:00 b "event":"declined","rung":"clear_cache","by":"silence"
+        "#,
+        failed("crash"),
+    ));
+    let night = Night::reckon(&entries, at("00:00:00"), at("01:10:00"), &|_, _| true);
+    let facts = super::super::text::facts(&night.runs[0]);
+    let told = facts.iter().find(|(name, _)| *name == "declined").map(|(_, text)| text.as_str());
+    assert_eq!(told, Some("update ×1, clear cache ×1"));
+    let lines = super::super::explained(&entries, &jiff::tz::TimeZone::UTC);
+    let lines: Vec<&str> = lines.iter().map(|(line, _)| line.as_str()).collect();
+    assert!(lines[4].ends_with("update declined: the answer was no"), "{lines:?}");
+    assert!(lines[5].ends_with("clear cache declined: nobody answered"), "{lines:?}");
+}

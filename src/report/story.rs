@@ -56,6 +56,15 @@ pub fn line(event: &Event) -> String {
         Event::Fixed { rung: fix, outcome: Err(why) } => {
             format!("{} failed: {}", rung(*fix), printable(why))
         }
+        Event::Declined { rung: fix, by } => {
+            let by = match by.as_str() {
+                "no" => "the answer was no".to_owned(),
+                "silence" => "nobody answered".to_owned(),
+                "typing" => "the user took over".to_owned(),
+                other => printable(other),
+            };
+            format!("{} declined: {by}", rung(*fix))
+        }
         Event::Recovered { after_ms } => format!("recovered after {}", span(*after_ms)),
         Event::Probed { looks, .. } => format!("{looks} requests to see how the service is"),
         Event::RunEnded { code, child } => {

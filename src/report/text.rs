@@ -223,6 +223,10 @@ pub(super) fn facts(run: &Track) -> Vec<(&'static str, String)> {
         };
         facts.push(("fix", format!("{}: {}", rung(fix.rung), printable(&outcome))));
     }
+    if !run.declined.is_empty() {
+        let declined = run.declined.iter().map(|(name, count)| format!("{} ×{count}", rung(*name)));
+        facts.push(("declined", joined(declined.collect())));
+    }
     if run.recovered > 0 || run.lost_ms > 0 {
         let recovered = match run.recovered {
             0 => "no".to_owned(),

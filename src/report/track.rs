@@ -166,6 +166,8 @@ pub struct Track {
     pub rungs: BTreeMap<Rung, u32>,
     /// Fixes that were applied.
     pub fixes: Vec<Fix>,
+    /// Fixes that a person refused, and how often.
+    pub declined: BTreeMap<Rung, u32>,
     /// Streaks of failures that ended well.
     pub recovered: u32,
     /// From the first failure of each streak to the try that worked, or to the end (ms).
@@ -244,6 +246,7 @@ pub(super) fn follow(
         waited_ms: 0,
         rungs: BTreeMap::new(),
         fixes: Vec::new(),
+        declined: BTreeMap::new(),
         recovered: 0,
         lost_ms: 0,
         saved_ms: 0,
@@ -271,7 +274,6 @@ impl Follower {
         let counts = self.window.holds(at);
         let one = u32::from(counts);
         match event {
-            Event::RunStarted { .. } => {}
             Event::AttemptStarted { .. } => {
                 self.track.attempts += one;
                 self.begins(at);
@@ -316,6 +318,10 @@ impl Follower {
                     self.track.fixes.push(Fix { at, rung: *rung, outcome: outcome.clone() });
                 }
             }
+            Event::Declined { rung, .. } if counts => {
+                *self.track.declined.entry(*rung).or_default() += 1;
+            }
+            Event::RunStarted { .. } | Event::Declined { .. } => {}
             Event::Recovered { .. } => self.recovered(at, counts),
             Event::Probed { looks, .. } => self.track.looks += if counts { *looks } else { 0 },
             Event::RunEnded { code, child } => {

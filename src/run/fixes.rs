@@ -52,9 +52,20 @@ impl Run {
         done
     }
 
+    /// A person refused the rung.
+    pub(super) fn declined(&mut self, rung: Rung, by: &str) {
+        self.journal.record(Event::Declined { rung, by: by.to_owned() });
+    }
+
     async fn update(&self) -> Result<String, String> {
         self.say("updating Claude Code (`claude update`, at most 5 minutes)");
-        let updated = update::update(&self.plan.program, &self.state_dir, self.journal.run()).await;
+        let updated = update::update(
+            &self.plan.program,
+            &self.state_dir,
+            self.journal.run(),
+            &*self.environment,
+        )
+        .await;
         let updated = updated.map_err(|error| error.to_string())?;
         let name = |version: Option<crate::claude::version::Version>| {
             version.map_or_else(|| "unknown".to_owned(), |version| version.to_string())

@@ -2,8 +2,9 @@
 //! be done. In: the run. Out: exactly one healthy run's output, and the exit code.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -229,6 +230,7 @@ async fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> (Verdict
     if let Some(session) = &told.session {
         run.learn_session(session);
     }
+    learn_continued(run);
     let tail = tail(run);
     let text = output.text();
     let seen = |sign_in| Seen {
@@ -272,6 +274,24 @@ async fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> (Verdict
         }
     }
     (verdict, tail)
+}
+
+/// Which conversation `--continue` went on with, where neither a hook nor a result told (old
+/// versions, printing text): the only one written to since, if its last turn is this run's.
+fn learn_continued(run: &mut Run) {
+    if run.session.is_some() || !run.user.has("--continue") || !keeps_transcripts(run) {
+        return;
+    }
+    let Ok(cwd) = std::env::current_dir() else { return };
+    let since = Duration::try_from(run.began.duration_since(Timestamp::UNIX_EPOCH));
+    let since = SystemTime::UNIX_EPOCH + since.unwrap_or_default();
+    let Some(path) = transcript::only(&run.claude_dir, &cwd, since) else { return };
+    let prompted = transcript::tail(&path).ok().and_then(|tail| tail.prompted_at);
+    if prompted.is_some_and(|at| at >= run.began)
+        && let Some(id) = path.file_stem().and_then(|stem| stem.to_str())
+    {
+        run.learn_session(id);
+    }
 }
 
 fn tail(run: &Run) -> Option<Tail> {
@@ -345,8 +365,12 @@ async fn await_login(run: &mut Run, signals: &mut Signals) -> bool {
 
 /// Whether Claude can be trusted to have written a transcript if it had begun.
 fn writes_transcripts(run: &Run) -> bool {
+    let named = matches!(run.plan.session, SessionPlan::WithId(_) | SessionPlan::Resume(_));
+    named && keeps_transcripts(run)
+}
+
+fn keeps_transcripts(run: &Run) -> bool {
     let marked = std::env::var_os(CHILD_SESSION).is_some_and(|value| !value.is_empty());
     let writable = nix::unistd::access(&run.claude_dir, nix::unistd::AccessFlags::W_OK).is_ok();
-    let named = matches!(run.plan.session, SessionPlan::WithId(_) | SessionPlan::Resume(_));
-    named && !marked && writable && !run.user.has("--no-session-persistence")
+    !marked && writable && !run.user.has("--no-session-persistence")
 }

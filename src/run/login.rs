@@ -1,19 +1,23 @@
 //! `claude auth login` and `claude setup-token` at a terminal: claude itself, unchanged, and
-//! started again when the sign-in service failed it. In: the run. Out: an exit code. Nothing is
-//! ever typed; a code that was refused is not tried again.
+//! started again when the sign-in service failed it and it left. In: the run. Out: an exit code.
+//! A code that was refused is not tried again. Nothing is typed but `own_screen`'s one Enter.
+
+mod own_screen;
 
 use std::io;
 
 use super::Run;
 use super::advice::what;
-use super::terminal::{pause, spawned};
+use super::terminal::{pause, spawned, until};
 use crate::claude::rules::{Classified, Observation, Place};
 use crate::journal::Event as Entry;
 use crate::ladder::{Decision, Reason, Standing};
-use crate::launch::terminal::{Event, Relay, Tty, guarded};
+use crate::launch::terminal::{Event, Relay, Tty};
 use crate::notice::short;
 use crate::notify::Occasion;
-use crate::watch::{ExitReason, Failure, FailureKind, Screen, TurnState};
+use crate::unknown;
+use crate::watch::{ExitReason, Failure, FailureKind, TurnState};
+use own_screen::OwnScreen;
 
 /// Why a code is refused although it was pasted: what a person can look at.
 const LIKELY_CAUSES: &str = "likely causes: the code was not copied whole, this machine's clock \
@@ -26,6 +30,9 @@ pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
         let (exit, words) = attempt(run, &mut tty).await?;
         let code = exit.shell_code();
         let Some(failure) = failure(run, exit, &words) else {
+            if code == 0 {
+                run.recovered();
+            }
             return Ok(run.end(code, Some(exit)));
         };
         let (decision, health) = run.consider(&failure, Standing::TerminalEnded).await;
@@ -60,20 +67,26 @@ pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
 async fn attempt(run: &mut Run, tty: &mut Tty) -> io::Result<(ExitReason, String)> {
     let child = spawned(run, tty)?;
     let size = tty.size();
-    let mut screen = Screen::new(size.rows, size.cols);
+    let mut screen = OwnScreen::new(size.rows, size.cols);
     let mut relay = Relay::start(tty, child)?;
     run.attempts += 1;
     let pid = relay.pid().as_raw();
     run.journal.record(Entry::AttemptStarted { attempt: run.attempts, pid, resumed: false });
     loop {
-        match relay.next().await {
-            Event::Output(bytes) => drop(guarded(|| screen.feed(bytes))),
-            Event::Resized(size) => drop(guarded(|| screen.resize(size.rows, size.cols))),
-            Event::Exited(exit) => {
-                return Ok((exit, guarded(|| screen.text()).unwrap_or_default()));
-            }
-            Event::Input(_) | Event::Suspended | Event::Resumed | Event::Signal(_) => {}
+        let due = screen.next_deadline();
+        tokio::select! {
+            biased;
+            event = relay.next() => match event {
+                Event::Output(bytes) => screen.output(bytes),
+                Event::Input(bytes) => screen.input(bytes),
+                Event::Resized(size) => screen.resize(size.rows, size.cols),
+                Event::Exited(exit) => return Ok((exit, screen.text())),
+                Event::Suspended | Event::Resumed | Event::Signal(_) => {}
+            },
+            () = screen.answers() => screen.leave(&mut relay),
+            () = until(due) => {}
         }
+        screen.step(run, &mut relay);
     }
 }
 
@@ -84,15 +97,23 @@ fn failure(run: &Run, exit: ExitReason, words: &str) -> Option<Failure> {
         return None;
     }
     let last = words.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
-    let Classified { kind, status, evidence, .. } = run.rules.classify(&Observation {
+    let now = super::now_here();
+    let seen = Observation {
         place: Place::Output,
         text: last,
         errors: &[],
         status: None,
         sign_in: Some(run.sign_in()),
         version: None,
-        now: &super::now_here(),
-    })?;
+        now: &now,
+    };
+    let found = run.rules.classify(&seen);
+    // The line of the question may hold the code.
+    let is_question = last.contains("Paste code");
+    if found.is_none() && run.rules.matching(&seen).is_empty() && !is_question {
+        unknown::keep(&run.state_dir, "screen", last);
+    }
+    let Classified { kind, status, evidence, .. } = found?;
     let turn = TurnState::NotPrompted;
     Some(Failure { kind, status, evidence: vec![evidence], session: None, turn })
 }

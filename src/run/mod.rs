@@ -23,10 +23,12 @@ mod waiting;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::claude::args::ClaudeArgs;
 use crate::claude::credentials::{self, SignIn};
+use crate::claude::environment::Environment;
 use crate::claude::hooks::HookEvent;
 use crate::claude::rules::Rules;
 use crate::cli::RunArgs;
@@ -77,6 +79,8 @@ struct Run {
     random: fastrand::Rng,
     state_dir: PathBuf,
     claude_dir: PathBuf,
+    /// As Claude sees it, its settings included.
+    environment: Arc<Environment>,
     /// This run's own directory: settings, socket, notice.
     dir: PathBuf,
     hooks: Option<HookSocket>,
@@ -118,7 +122,7 @@ impl Run {
     }
 
     fn sign_in(&self) -> SignIn {
-        credentials::read(&self.claude_dir)
+        credentials::read(&self.claude_dir, &*self.environment, Timestamp::now())
     }
 
     fn horizon(&self) -> Duration {

@@ -78,6 +78,7 @@ fn run_in(dir: &std::path::Path, dawn: Instant, horizon: &str) -> Run {
         random: fastrand::Rng::with_seed(7),
         state_dir: dir.to_owned(),
         claude_dir,
+        environment: std::sync::Arc::default(),
         dir: dir.to_owned(),
         hooks: None,
         service: Rc::new(Service {

@@ -8,15 +8,17 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::hook_socket::HookSocket;
 use super::jobs::{self, Job};
 use super::{Run, Service, clock, headless, login, terminal};
 use crate::claude::args::{ClaudeArgs, Intent};
+use crate::claude::environment::{Environment, Lookup as _};
 use crate::claude::rules::Rules;
 use crate::claude::settings::{self, Injection};
-use crate::claude::{credentials, hooks, locate, status_line};
+use crate::claude::{credentials, hooks, locate, status_line, version};
 use crate::cli::RunArgs;
 use crate::config::{self, Config, Origin, Profile, keys};
 use crate::error::exit;
@@ -26,7 +28,7 @@ use crate::notice::say;
 use crate::notify::Notifier;
 use crate::paths;
 use crate::plan::{CHILD_SESSION, LaunchPlan, MARK, MAX_RETRIES, SessionPlan, WATCHDOG};
-use crate::service::endpoint::{self, process_env};
+use crate::service::endpoint;
 use crate::service::{Breaker, HttpLook, Network};
 
 /// Directories of runs that ended are kept this long: a background process of Claude may still
@@ -226,18 +228,20 @@ fn prepare(
         pid: std::process::id().cast_signed(),
         cwd: std::env::current_dir().unwrap_or_default(),
         mode,
-        claude_version: None,
+        claude_version: version::at_hand(&claude, &state_dir).map(|version| version.to_string()),
         job: args.job.clone(),
     });
     let claude_dir = paths::claude_config_dir();
     let message = config.get("retry.message").0.to_owned();
     let mut plan = LaunchPlan::new(claude, user.clone(), message);
     plan.mark = Some(Mark::below(false));
+    let cwd = std::env::current_dir().unwrap_or_default();
+    let environment = Environment::of_claude(&user, &cwd, mode == Mode::Terminal);
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     plan.watchdog = config.switch("claude.retry_watchdog")
-        && credentials::read(&claude_dir).is_oauth()
-        && !set(WATCHDOG)
-        && !set(MAX_RETRIES);
+        && credentials::read(&claude_dir, &environment, jiff::Timestamp::now()).is_oauth()
+        && !environment.has_key_helper()
+        && [WATCHDOG, MAX_RETRIES].iter().all(|name| environment.var(name).is_none());
     let hooks = HookSocket::bind(&run_dir, &id)
         .inspect_err(|error| tracing::warn!(%error, "no hooks in this run"))
         .ok();
@@ -257,9 +261,11 @@ fn prepare(
     if mode == Mode::Headless && !user.chooses_session() && keeps_sessions {
         plan.session = SessionPlan::WithId(uuid::Uuid::new_v4().to_string());
     }
-    let endpoints = endpoint::in_use(&process_env);
+    let environment = Arc::new(environment);
+    let endpoints = endpoint::in_use(&*environment);
+    let network = Arc::clone(&environment);
     let service = Service {
-        look: Box::new(HttpLook::on_demand(|| Network::from_env(&process_env))),
+        look: Box::new(HttpLook::on_demand(move || Network::from_env(&*network))),
         breaker: Breaker::open(&state_dir, endpoints.key()),
         endpoints,
         probes: config.switch("service.probe"),
@@ -279,6 +285,7 @@ fn prepare(
         random: fastrand::Rng::new(),
         state_dir,
         claude_dir,
+        environment,
         dir: run_dir,
         hooks,
         service: Rc::new(service),

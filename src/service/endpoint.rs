@@ -1,23 +1,9 @@
 //! Which hosts this run talks to. In: a look-up of environment variables. Out: the endpoints
 //! a probe may ask. Pure; knows no status, sends nothing.
 
-/// Looks up an environment variable; empty values count as unset.
-pub trait Lookup {
-    /// The value, `None` when unset or empty.
-    fn var(&self, name: &str) -> Option<String>;
-}
+pub use crate::claude::environment::{Lookup, process_env};
 
-impl<F: Fn(&str) -> Option<String>> Lookup for F {
-    fn var(&self, name: &str) -> Option<String> {
-        self(name).filter(|value| !value.is_empty())
-    }
-}
-
-/// The environment of this process.
-#[must_use]
-pub fn process_env(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
+use crate::claude::environment::is_on;
 
 /// What a host is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -175,11 +161,6 @@ pub fn in_use(env: &impl Lookup) -> Endpoints {
         oauth: Some(oauth),
         api: api(Ask::EmptyPost, format!("https://{API_HOST}/v1/messages")),
     }
-}
-
-/// Claude's reading of a switch in the environment.
-fn is_on(value: &str) -> bool {
-    matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on")
 }
 
 fn bedrock(env: &impl Lookup) -> String {

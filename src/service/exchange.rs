@@ -38,6 +38,9 @@ pub(super) fn exchange(
     cap: u64,
 ) -> Result<Answer, (Obstacle, String)> {
     let host = super::endpoint::host_of(url);
+    if let Some(why) = network.barred(host) {
+        return Err((Obstacle::ProxyUnsupported, why.to_owned()));
+    }
     let proxy = network.proxy_for(host);
     let through_proxy = proxy.is_some();
     let roots = RootCerts::new_with_certs(network.roots());

@@ -13,6 +13,8 @@ use super::endpoint::{Lookup, host_of};
 #[derive(Clone, Default)]
 pub struct Network {
     proxy: Option<String>,
+    /// Claude cannot speak to a proxy of this kind.
+    unsupported: Option<String>,
     no_proxy: Vec<String>,
     roots: Vec<Certificate<'static>>,
     /// What is wrong with the settings, one line each, for people.
@@ -23,6 +25,7 @@ impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Network")
             .field("proxy", &self.proxy_shown())
+            .field("unsupported", &self.unsupported)
             .field("no_proxy", &self.no_proxy)
             .field("roots", &self.roots.len())
             .field("problems", &self.problems)
@@ -40,7 +43,13 @@ impl Network {
     pub fn from_env(env: &impl Lookup) -> Self {
         let mut problems = Vec::new();
         let proxy = PROXY_VARIABLES.iter().find_map(|name| Some((*name, env.var(name)?)));
+        let unsupported = proxy
+            .as_ref()
+            .filter(|(_, value)| is_socks(value))
+            .map(|(name, _)| format!("{name} names a SOCKS proxy, which Claude Code cannot use"));
+        problems.extend(unsupported.clone());
         if let Some((name, value)) = &proxy
+            && unsupported.is_none()
             && ureq::Proxy::new(value).is_err()
         {
             problems.push(format!("{name} is not the address of a proxy this program can use"));
@@ -55,7 +64,8 @@ impl Network {
                 Err(why) => problems.push(format!("NODE_EXTRA_CA_CERTS: {file}: {why}")),
             }
         }
-        Self { proxy: proxy.map(|(_, value)| value), no_proxy, roots, problems }
+        let proxy = proxy.map(|(_, value)| value);
+        Self { proxy, unsupported, no_proxy, roots, problems }
     }
 
     /// The proxy for this host, if one is to be used.
@@ -63,6 +73,12 @@ impl Network {
     pub fn proxy_for(&self, host: &str) -> Option<ureq::Proxy> {
         let proxy = self.proxy.as_deref().filter(|_| !self.bypasses(host))?;
         ureq::Proxy::new(proxy).ok()
+    }
+
+    /// Why this host cannot be reached at all: what proxy stands before it.
+    #[must_use]
+    pub fn barred(&self, host: &str) -> Option<&str> {
+        self.unsupported.as_deref().filter(|_| !self.bypasses(host))
     }
 
     /// The proxy's host and port, without its credentials; `None` without a proxy.
@@ -94,6 +110,11 @@ impl Network {
                 })
         })
     }
+}
+
+/// Claude Code says `UnsupportedProxyProtocol` to these (measured on 2.1.330).
+fn is_socks(proxy: &str) -> bool {
+    proxy.trim_start().to_ascii_lowercase().starts_with("socks")
 }
 
 fn system_roots(env: &impl Lookup, problems: &mut Vec<String>) -> Vec<Certificate<'static>> {
@@ -162,6 +183,20 @@ mod tests {
         ] {
             assert_eq!(network.proxy_for(host).is_none(), direct, "{host}");
         }
+    }
+
+    #[test]
+    fn a_socks_proxy_bars_the_way_but_to_hosts_that_go_around_it() {
+        for scheme in ["socks", "socks4", "socks5", "SOCKS5h"] {
+            let address = format!("{scheme}://user:hunter2@127.0.0.1:1080");
+            let network = network(&[("HTTPS_PROXY", &address), ("NO_PROXY", "gw.corp")]);
+            let told = "HTTPS_PROXY names a SOCKS proxy, which Claude Code cannot use";
+            assert_eq!(network.problems[..1], [told.to_owned()], "{scheme}");
+            assert_eq!(network.barred("api.anthropic.com"), Some(told));
+            assert_eq!(network.barred("gw.corp"), None);
+        }
+        let plain = network(&[("HTTPS_PROXY", "http://socks.corp:3128")]);
+        assert_eq!(plain.barred("api.anthropic.com"), None);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub enum Obstacle {
     ProxyUnreachable,
     /// The configured proxy refused (a password is asked for, the host is not allowed).
     ProxyRefused,
+    /// The configured proxy is of a kind that Claude Code cannot use.
+    ProxyUnsupported,
     /// A page for people where a machine's answer belongs: a captive portal or a filter.
     Intercepted,
     /// An answer that fits nothing known.
@@ -270,6 +272,7 @@ fn sighting(
                 // that refuses says nothing about the service.
                 Obstacle::Certificate
                 | Obstacle::ProxyRefused
+                | Obstacle::ProxyUnsupported
                 | Obstacle::Intercepted
                 | Obstacle::Strange => Reading::Unknown,
                 Obstacle::Status(_)

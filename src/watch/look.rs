@@ -188,13 +188,13 @@ impl Look {
 }
 
 /// The text of the rows, without trailing blanks.
-struct Rows {
-    text: Vec<String>,
+pub(super) struct Rows {
+    pub(super) text: Vec<String>,
     rules: Vec<bool>,
 }
 
 impl Rows {
-    fn of(screen: &vt100::Screen) -> Self {
+    pub(super) fn of(screen: &vt100::Screen) -> Self {
         let (height, width) = screen.size();
         let mut rows = Self { text: Vec::new(), rules: Vec::new() };
         for row in 0..height.get() {
@@ -221,16 +221,16 @@ fn cells(screen: &vt100::Screen, row: u16, from: u16, to: u16) -> String {
 }
 
 /// The rows of the input box: the rule above, and the rule below.
-struct BoxPlace {
-    top: usize,
-    bottom: usize,
+pub(super) struct BoxPlace {
+    pub(super) top: usize,
+    pub(super) bottom: usize,
 }
 
 impl BoxPlace {
     /// The lowest `❯` (2.0: `>`) with a no-break space in the first column between two rules.
     /// History has an ordinary space there, dialogs an indent, and prose and tool output never
     /// reach column 0.
-    fn find(rows: &Rows) -> Option<Self> {
+    pub(super) fn find(rows: &Rows) -> Option<Self> {
         let prompt = rows.text.iter().rposition(|row| {
             let rest = row.strip_prefix(['❯', '>']);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('\u{a0}'))
@@ -327,7 +327,7 @@ fn marked(rows: &[String]) -> Option<&str> {
 }
 
 /// Names the dialog. Asked only when there is no input box.
-fn panel(rows: &[String]) -> Option<Panel> {
+pub(super) fn panel(rows: &[String]) -> Option<Panel> {
     let any = |words: &str| rows.iter().any(|row| row.trim() == words);
     let begins = |words: &str| rows.iter().any(|row| row.trim_start().starts_with(words));
     let marked = marked(rows);

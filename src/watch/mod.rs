@@ -2,6 +2,7 @@
 //! environment is read here.
 
 mod by_screen;
+mod excerpt;
 mod input;
 mod look;
 mod modes;

@@ -6,7 +6,8 @@
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::look::{Look, Title};
+use super::excerpt::excerpt;
+use super::look::{Look, Rows, Title};
 use super::modes::Modes;
 
 /// A backlog of this size is parsed without waiting for a look (bytes): it bounds both the memory
@@ -132,6 +133,14 @@ impl Screen {
         self.parse();
         let mut text = String::new();
         self.guarded(|parser| text = parser.screen().contents());
+        text
+    }
+
+    /// What is kept of a failure that no rule knew: Claude's last words, nothing of the user's.
+    pub fn excerpt(&mut self) -> String {
+        self.parse();
+        let mut text = String::new();
+        self.guarded(|parser| text = excerpt(&Rows::of(parser.screen())));
         text
     }
 

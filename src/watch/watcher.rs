@@ -3,19 +3,23 @@
 //! Out: a [`Failure`], or why nothing may be typed. Never reads a clock or a file, and in doubt
 //! says nothing: text on the screen alone never makes a failure.
 
+mod typing;
+
 use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, ZonedDateTime};
 
 use super::by_screen::by_screen;
 use super::input::{Input, Key};
-use super::look::{InputBox, Look, Panel, Placeholder, Title, VimMode};
+use super::look::{InputBox, Look, Panel, Placeholder, Title};
 use super::verdict::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
 use crate::claude::credentials::SignIn;
 use crate::claude::rules::{Classified, Observation, Place, Rules};
 use crate::claude::session_file::Status;
 use crate::claude::transcript::{ErrorLine, Tail};
 use crate::claude::version::Version;
+
+pub use typing::{WhyNot, is_typable};
 
 /// The screen counts as settled when nothing was written for this long.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -63,41 +67,6 @@ pub struct Readings {
     pub session: Option<String>,
 }
 
-/// Why nothing may be typed now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WhyNot {
-    /// The newest hook does not say that the turn failed.
-    #[error("the turn has not failed")]
-    NotFailed,
-    /// A key or paste since the box was last seen empty.
-    #[error("the user has typed")]
-    UserTyped,
-    /// A turn is running or Claude retries.
-    #[error("claude is working")]
-    Busy,
-    /// Something stands in the input box's place; Enter would answer it.
-    #[error("a dialog is open")]
-    Dialog,
-    /// The screen has not been still for long enough.
-    #[error("the screen has not settled")]
-    NotSettled,
-    /// There is a draft.
-    #[error("there is a draft in the input box")]
-    Draft,
-    /// No dim placeholder of a failed turn.
-    #[error("claude does not offer to resend")]
-    NoPlaceholder,
-    /// Keys would be commands.
-    #[error("the input box is in vim's normal mode")]
-    Vim,
-    /// Another process writes to the session.
-    #[error("another process uses the session")]
-    ForeignWriter,
-    /// The box does not hold exactly our text with the cursor behind it.
-    #[error("the input box does not hold exactly the message")]
-    NotOurText,
-}
-
 /// Watches one attempt at a terminal.
 #[derive(Debug)]
 // independent observations
@@ -110,6 +79,8 @@ pub struct Watcher {
     /// The last of it was Enter: nothing was begun since.
     typed_enter: bool,
     ending_key: Option<Instant>,
+    /// The last typing of the user, whatever became of it.
+    last_key: Option<Instant>,
     looked: Option<Instant>,
     /// Since when there is output that no look has seen at rest.
     dirty: Option<Instant>,
@@ -118,6 +89,18 @@ pub struct Watcher {
     /// This failed sign-in was reported; the next one is another.
     reported_login: bool,
     prompt_seen: bool,
+    unknown: Unknown,
+}
+
+/// A failure that no rule knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    /// There is none.
+    No,
+    /// It was seen.
+    Seen,
+    /// It was seen and told.
+    Told,
 }
 
 impl Watcher {
@@ -132,12 +115,14 @@ impl Watcher {
             typed: None,
             typed_enter: false,
             ending_key: None,
+            last_key: None,
             looked: None,
             dirty: None,
             reported: false,
             reported_line: None,
             reported_login: false,
             prompt_seen: false,
+            unknown: Unknown::No,
         }
     }
 
@@ -151,6 +136,7 @@ impl Watcher {
     pub fn input(&mut self, now: Instant, input: Input) {
         if input.is_typing() {
             self.typed = Some(now);
+            self.last_key = Some(now);
             self.typed_enter = input == Input::Key(Key::Enter);
             let ending = matches!(input, Input::Key(Key::Interrupt | Key::EndOfFile));
             self.ending_key = ending.then_some(now);
@@ -158,9 +144,16 @@ impl Watcher {
         }
     }
 
+    /// Whether the user's last key was Enter.
+    #[must_use]
+    pub fn typed_enter(&self) -> bool {
+        self.typed_enter
+    }
+
     /// A hook of the main session arrived.
     pub fn hook(&mut self, now: Instant, hook: Hook) {
         self.reported = false;
+        self.unknown = Unknown::No;
         self.looked = None;
         self.prompt_seen |= hook == Hook::Prompt;
         self.hook = Some((now, hook));
@@ -169,6 +162,7 @@ impl Watcher {
     /// A turn began, but no hook said so: where hooks do not run, none will say how it ends.
     pub fn turn_seen(&mut self) {
         self.reported = false;
+        self.unknown = Unknown::No;
         self.looked = None;
         self.prompt_seen = true;
     }
@@ -198,7 +192,9 @@ impl Watcher {
     /// When the failure hook came whose failure was not reported yet.
     fn waiting_for_line(&self) -> Option<Instant> {
         match &self.hook {
-            Some((at, Hook::Failure { .. })) if !self.reported => Some(*at),
+            Some((at, Hook::Failure { .. })) if !self.reported && self.unknown == Unknown::No => {
+                Some(*at)
+            }
             _ => None,
         }
     }
@@ -234,8 +230,9 @@ impl Watcher {
         if busy {
             return None;
         }
-        let seen = |place: Place, text: &str, error: Option<&str>, status: Option<u16>| {
-            rules.classify(&Observation {
+        let mut strange = false;
+        let mut seen = |place: Place, text: &str, error: Option<&str>, status: Option<u16>| {
+            let observation = Observation {
                 place,
                 text,
                 errors: error.as_slice(),
@@ -243,7 +240,10 @@ impl Watcher {
                 sign_in: read.sign_in,
                 version,
                 now: wall,
-            })
+            };
+            let found = rules.classify(&observation);
+            strange = found.is_none() && rules.matching(&observation).is_empty();
+            found
         };
         let told = self.reported_line.is_some() && self.reported_line == read.tail.last_uuid;
         let line = self.error_line(read).filter(|_| !told);
@@ -272,7 +272,16 @@ impl Watcher {
             let ready = self.settled(now) && !told;
             ready.then(|| by_screen(look, |text| seen(Place::Screen, text, None, None))).flatten()
         };
-        let Classified { kind, status, evidence, .. } = found.or_else(by_screen)?;
+        let Some(Classified { kind, status, evidence, .. }) = found.or_else(by_screen) else {
+            // Claude's own hint to resend says that a turn failed, whatever else is silent.
+            let hint = InputBox::Placeholder(Placeholder::OnceFixed);
+            let silent = !matches!(self.hook, Some((_, Hook::Failure { .. }))) && line.is_none();
+            let hinted = look.input == hint && silent && !self.reported;
+            if (strange || hinted) && self.settled(now) && self.unknown == Unknown::No {
+                self.unknown = Unknown::Seen;
+            }
+            return None;
+        };
         self.reported = true;
         self.reported_login = login_failed;
         self.reported_line.clone_from(&read.tail.last_uuid);
@@ -286,58 +295,20 @@ impl Watcher {
         })
     }
 
-    /// Whether the message may be pasted now.
-    pub fn may_type(&self, now: Instant, look: &Look, read: &Readings) -> Result<(), WhyNot> {
-        let failed = match &self.hook {
-            Some((_, Hook::Failure { .. })) => true,
-            Some((_, Hook::Prompt | Hook::Stop)) => false,
-            None | Some((_, Hook::SessionStart)) => self.error_line(read).is_some(),
-        };
-        if !failed {
-            return Err(WhyNot::NotFailed);
+    /// Whether a failure was seen that no rule knows; each is told once.
+    pub fn take_unknown(&mut self) -> bool {
+        let seen = self.unknown == Unknown::Seen;
+        if seen {
+            self.unknown = Unknown::Told;
         }
-        self.may_touch(look, read)?;
-        if !self.settled(now) && look.title != Title::Idle {
-            return Err(WhyNot::NotSettled);
-        }
-        match look.input {
-            InputBox::Placeholder(Placeholder::Resend | Placeholder::OnceFixed) => Ok(()),
-            InputBox::Draft { .. } => Err(WhyNot::Draft),
-            InputBox::Absent => Err(WhyNot::Dialog),
-            InputBox::Empty | InputBox::Placeholder(_) => Err(WhyNot::NoPlaceholder),
-        }
-    }
-
-    /// Whether Enter may follow the pasted message.
-    pub fn may_enter(&self, look: &Look, read: &Readings, message: &str) -> Result<(), WhyNot> {
-        self.may_touch(look, read)?;
-        if look.box_holds_exactly(message) { Ok(()) } else { Err(WhyNot::NotOurText) }
-    }
-
-    fn may_touch(&self, look: &Look, read: &Readings) -> Result<(), WhyNot> {
-        if look.panel.is_some() || read.status == Some(Status::Waiting) {
-            return Err(WhyNot::Dialog);
-        }
-        if look.is_busy() || read.status == Some(Status::Busy) || look.limit_wait {
-            return Err(WhyNot::Busy);
-        }
-        if self.typed.is_some() {
-            return Err(WhyNot::UserTyped);
-        }
-        if read.foreign_writer {
-            return Err(WhyNot::ForeignWriter);
-        }
-        if read.vim_commands || look.vim == Some(VimMode::Other) {
-            return Err(WhyNot::Vim);
-        }
-        Ok(())
+        seen
     }
 
     /// What the end of the child means. `last_words` is what it printed, if it left before its
     /// first prompt.
     #[must_use]
     pub fn exited(
-        &self,
+        &mut self,
         now: Instant,
         exit: ExitReason,
         last_words: Option<&str>,
@@ -368,36 +339,28 @@ impl Watcher {
                 failure(kind, None, Evidence { rule, source: Source::Exit, excerpt })
             }
             ExitReason::Code(code) if !matches!(code, 0 | 129 | 130 | 143) && !user => {
-                let found = last_words.and_then(|text| {
-                    rules.classify(&Observation {
-                        place: Place::StartUp,
-                        text,
-                        errors: &[],
-                        status: None,
-                        sign_in: read.sign_in,
-                        version: None,
-                        now: wall,
-                    })
+                let observation = last_words.map(|text| Observation {
+                    place: Place::StartUp,
+                    text,
+                    errors: &[],
+                    status: None,
+                    sign_in: read.sign_in,
+                    version: None,
+                    now: wall,
                 });
+                if let Some(found) = observation.as_ref().and_then(|seen| rules.classify(seen)) {
+                    return failure(found.kind, found.status, found.evidence);
+                }
                 // what no rule knows is the user's to read: Claude's text and code pass through
-                found.map_or(Verdict::Done(exit), |found| {
-                    failure(found.kind, found.status, found.evidence)
-                })
+                let known = observation.is_some_and(|seen| !rules.matching(&seen).is_empty());
+                let chosen = self.last_key.is_some_and(|at| now.duration_since(at) < USER_ENDED);
+                if !known && !chosen {
+                    self.unknown = Unknown::Seen;
+                }
+                Verdict::Done(exit)
             }
             _ => Verdict::Done(exit),
         }
-    }
-}
-
-/// Whether a message may be typed at all: it must not be a command, a menu's choice or more than
-/// one line.
-pub fn is_typable(message: &str) -> Result<(), &'static str> {
-    match message.chars().next() {
-        None => Err("is empty"),
-        Some('/' | '!' | '#' | '@') => Err("begins with one of / ! # @"),
-        Some(first) if first.is_ascii_digit() => Err("begins with a digit"),
-        Some(_) if message.chars().any(char::is_control) => Err("holds a control character"),
-        Some(_) => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! When a failure is believed, and when nothing may be typed.
 
 use super::*;
+use crate::watch::VimMode;
 
 const MESSAGE: &str = "Please carry on.";
 
@@ -189,22 +190,22 @@ fn an_end_by_the_user_or_by_a_polite_signal_is_done_and_a_fault_is_a_crash() {
     let (rules, read) = (Rules::new(&[]).0, Readings::default());
     let wall: ZonedDateTime = "2026-11-24T21:00:00+00:00[UTC]".parse().expect("a zoned time");
     let mut watcher = Watcher::new(start, Timestamp::UNIX_EPOCH);
-    let end = |watcher: &Watcher, exit, words| match watcher
+    let end = |watcher: &mut Watcher, exit, words| match watcher
         .exited(start, exit, words, &read, &rules, &wall)
     {
         Verdict::Done(_) => None,
         Verdict::Failed(failure) => Some(failure.kind),
     };
     for code in [0, 1, 129, 130, 143] {
-        assert_eq!(end(&watcher, ExitReason::Code(code), None), None);
+        assert_eq!(end(&mut watcher, ExitReason::Code(code), None), None);
     }
-    assert_eq!(end(&watcher, ExitReason::Signal(9), None), Some(FailureKind::Crash));
-    assert_eq!(end(&watcher, ExitReason::Signal(15), None), None);
-    assert_eq!(end(&watcher, ExitReason::Signal(6), Some("")), Some(FailureKind::StartUp));
+    assert_eq!(end(&mut watcher, ExitReason::Signal(9), None), Some(FailureKind::Crash));
+    assert_eq!(end(&mut watcher, ExitReason::Signal(15), None), None);
+    assert_eq!(end(&mut watcher, ExitReason::Signal(6), Some("")), Some(FailureKind::StartUp));
     let words = Some("No conversation found with session ID: x");
-    assert_eq!(end(&watcher, ExitReason::Code(1), words), Some(FailureKind::SessionBroken));
+    assert_eq!(end(&mut watcher, ExitReason::Code(1), words), Some(FailureKind::SessionBroken));
     watcher.input(start, Input::Key(Key::Interrupt));
-    assert_eq!(end(&watcher, ExitReason::Signal(9), None), None);
+    assert_eq!(end(&mut watcher, ExitReason::Signal(9), None), None);
 }
 
 #[test]
@@ -213,7 +214,7 @@ fn a_session_counts_as_never_prompted_only_while_hooks_run() {
     let (rules, read) = (Rules::new(&[]).0, Readings::default());
     let wall: ZonedDateTime = "2026-11-24T21:00:00+00:00[UTC]".parse().expect("a zoned time");
     let mut watcher = Watcher::new(start, Timestamp::UNIX_EPOCH);
-    let turn = |watcher: &Watcher| match watcher.exited(
+    let turn = |watcher: &mut Watcher| match watcher.exited(
         start,
         ExitReason::Signal(9),
         None,
@@ -224,11 +225,11 @@ fn a_session_counts_as_never_prompted_only_while_hooks_run() {
         Verdict::Failed(failure) => failure.turn,
         Verdict::Done(_) => panic!("a kill is a crash"),
     };
-    assert_eq!(turn(&watcher), TurnState::Unknown);
+    assert_eq!(turn(&mut watcher), TurnState::Unknown);
     watcher.hook(start, Hook::SessionStart);
-    assert_eq!(turn(&watcher), TurnState::NotPrompted);
+    assert_eq!(turn(&mut watcher), TurnState::NotPrompted);
     watcher.hook(start, Hook::Prompt);
-    assert_eq!(turn(&watcher), TurnState::Unknown);
+    assert_eq!(turn(&mut watcher), TurnState::Unknown);
 }
 
 #[test]
@@ -273,4 +274,74 @@ fn every_failed_sign_in_is_told_and_each_once() {
     // back to the paste and failed again before anybody looked
     scene.watcher.input(scene.after(9500), Input::Key(Key::Enter));
     assert_eq!(scene.judge(12_000), Some(FailureKind::LoginService));
+}
+
+/// A turn that failed in words that no rule knows.
+fn strange() -> Scene {
+    let mut scene = Scene::failed();
+    let message = "Flux capacitor overheated".to_owned();
+    scene.watcher.hook(scene.start, Hook::Failure { error: "unknown".into(), message });
+    scene.look.input = InputBox::Empty;
+    scene.read.tail = Tail::default();
+    scene
+}
+
+#[test]
+fn a_failure_that_no_rule_knows_is_noted_once_and_not_looked_at_for_ever() {
+    let mut scene = strange();
+    assert_eq!(scene.judge(3000), None);
+    assert!(!scene.watcher.take_unknown(), "the line may still come");
+    assert_eq!(scene.judge(5000), None);
+    assert!(scene.watcher.take_unknown());
+    assert_eq!(scene.judge(5600), None);
+    assert!(!scene.watcher.take_unknown());
+    assert_eq!(scene.watcher.next_deadline(), None, "nothing is left to look for");
+    // a later hint of Claude's own is still believed
+    scene.look.input = InputBox::Placeholder(Placeholder::Resend);
+    assert_eq!(scene.judge(9000), Some(FailureKind::Api));
+}
+
+#[test]
+fn what_a_rule_knows_is_not_noted_even_if_it_is_no_failure() {
+    let mut scene = strange();
+    let message = "Agent terminated early due to an API error".to_owned();
+    scene.watcher.hook(scene.start, Hook::Failure { error: "unknown".into(), message });
+    assert_eq!(scene.judge(5000), None);
+    assert!(!scene.watcher.take_unknown());
+    let mut scene = Scene::failed();
+    assert_eq!(scene.judge(3000), Some(FailureKind::Api));
+    assert!(!scene.watcher.take_unknown());
+}
+
+#[test]
+fn a_hint_that_something_must_be_fixed_and_no_other_word_of_it_is_noted() {
+    let mut scene = Scene::failed();
+    scene.watcher = Watcher::new(scene.start, Timestamp::UNIX_EPOCH);
+    scene.read.tail = Tail::default();
+    scene.look.input = InputBox::Placeholder(Placeholder::OnceFixed);
+    assert_eq!(scene.judge(3000), None);
+    assert!(scene.watcher.take_unknown());
+}
+
+#[test]
+fn an_end_is_noted_if_it_failed_in_words_that_no_rule_knows_and_the_user_did_not_choose_it() {
+    for (code, words, typed, noted) in [
+        (1, Some("Flux capacitor overheated"), None, true),
+        (70, None, None, true),
+        (0, Some("Bye"), None, false),
+        (143, Some("Bye"), None, false),
+        (1, Some("error: unknown option '--nope'"), None, false),
+        (1, Some("Do you trust this folder? No, exit"), Some(9_000), false),
+    ] {
+        let mut scene = strange();
+        let key = |at: u64| scene.start + Duration::from_millis(at);
+        if let Some(at) = typed {
+            scene.watcher.input(key(at), Input::Key(Key::Enter));
+        }
+        let (now, rules) = (scene.after(10_000), Rules::new(&[]).0);
+        let wall = "2026-11-24T21:00:00+00:00[UTC]".parse().expect("a zoned time");
+        let exit = ExitReason::Code(code);
+        let _ = scene.watcher.exited(now, exit, words, &scene.read, &rules, &wall);
+        assert_eq!(scene.watcher.take_unknown(), noted, "{code} {words:?} {typed:?}");
+    }
 }

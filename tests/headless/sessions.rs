@@ -1,11 +1,14 @@
 //! The user's own choice of session, settings and prompt survives a failure.
 
-use claude_safe_testkit::{Behaviour, Script, SignIn};
+use std::time::Duration;
+
+use claude_safe_testkit::claude::MEASURED;
+use claude_safe_testkit::{Behaviour, Script, SignIn, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use super::{ANSWER, MESSAGE, Stage, lines};
+use super::{ANSWER, Ended, MESSAGE, SOON, Stage, lines};
 
 const ID: &str = "11111111-2222-4333-8444-555555555555";
 
@@ -23,7 +26,11 @@ fn fails_once(stage: &Stage) {
 
 /// A home with one finished conversation of this id.
 fn with_a_conversation() -> Stage {
-    let mut stage = Stage::new(SignIn::Valid);
+    with_a_conversation_of(MEASURED)
+}
+
+fn with_a_conversation_of(version: &'static str) -> Stage {
+    let mut stage = Stage::of_version(version, SignIn::Valid);
     stage.claude_gives_up_soon();
     let ended = stage.ends(stage.plain(&["-p", "--session-id", ID, "before"]));
     ended.is_the_answer();
@@ -33,7 +40,10 @@ fn with_a_conversation() -> Stage {
 fn names(stage: &Stage) -> Vec<String> {
     let paths = stage.sandbox.transcripts();
     let name = |path: &std::path::PathBuf| path.file_stem().unwrap().to_string_lossy().into_owned();
-    paths.iter().map(name).collect()
+    // the oldest version leaves empty ones, and writes its sub-agents' beside them
+    let full = |path: &&std::path::PathBuf| std::fs::metadata(path).unwrap().len() > 0;
+    let names = paths.iter().filter(full).map(name);
+    names.filter(|name| !name.starts_with("agent-")).collect()
 }
 
 #[test]
@@ -61,6 +71,46 @@ fn a_continued_session_goes_on_in_itself() {
     stage.asks(&["--continue"]).is_the_answer();
     assert_eq!(names(&stage), [ID]);
     assert_eq!(stage.prompts(), ["before", "hi", MESSAGE]);
+}
+
+/// `--continue` on a version without hooks, printing text: nothing but files tells which
+/// conversation that is. `meanwhile` runs while its first attempt fails.
+fn continues(meanwhile: impl FnOnce(&Stage)) -> (Stage, Ended) {
+    let stage = with_a_conversation_of("2.0.30");
+    stage.service.set_api(Behaviour::error(500));
+    let ended = std::thread::scope(|scope| {
+        let run = scope.spawn(|| stage.asks(&["--continue"]));
+        wait_until(SOON, || stage.prompts().contains(&"hi".to_owned()).then_some(()));
+        meanwhile(&stage);
+        wait_until(SOON, || stage.journalled("decided").pop());
+        stage.service.set_api(Behaviour::Ok);
+        run.join().unwrap()
+    });
+    (stage, ended)
+}
+
+#[test]
+fn a_version_without_hooks_goes_on_in_the_continued_session_too() {
+    let (stage, ended) = continues(|_| {});
+    ended.is_the_answer();
+    assert_eq!(names(&stage), [ID]);
+    assert_eq!(stage.prompts(), ["before", "hi", MESSAGE]);
+}
+
+#[test]
+fn where_two_conversations_were_written_to_none_is_taken_for_the_continued_one() {
+    let (stage, ended) = continues(|stage| {
+        // someone else's, in the same directory
+        let project = stage.sandbox.transcripts()[0].parent().unwrap().to_owned();
+        let line = json!({
+            "type": "user", "uuid": "u", "message": { "role": "user", "content": "theirs" },
+            "timestamp": jiff::Timestamp::now() + Duration::from_secs(60),
+        });
+        let theirs = project.join("99999999-2222-4333-8444-555555555555.jsonl");
+        std::fs::write(theirs, format!("{line}\n")).unwrap();
+    });
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert!(!stage.prompts().contains(&MESSAGE.to_owned()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use claude_safe_testkit::{Answer, Behaviour, Request, Script, SignIn};
 
-use super::{ANSWER, Stage};
+use super::{ANSWER, Endpoint, Stage};
 
 fn fails_once(stage: &mut Stage) {
     stage.claude_gives_up_soon();
@@ -153,4 +153,19 @@ fn what_is_written_is_for_its_owner_alone_and_holds_no_prompt_and_no_token() {
         }
     }
     assert!(files > 1);
+}
+
+#[test]
+fn our_looks_go_the_way_that_claudes_settings_name() {
+    let mut stage = Stage::new(SignIn::Expired);
+    let way = stage.service.env();
+    let way: serde_json::Map<_, _> =
+        way.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    for name in way.keys() {
+        stage.sandbox.env_remove(name);
+    }
+    stage.sandbox.write_settings(&serde_json::json!({ "env": way }));
+    stage.asks_through(Endpoint::OAuth, Behaviour::error(500)).is_the_answer();
+    let reasons = stage.journalled("failed")[0]["health"]["reasons"].to_string();
+    assert!(reasons.contains("platform.claude.com fails (500)"), "{reasons}");
 }

@@ -11,6 +11,12 @@ fn survives(version: &'static str) {
     let ended = healthy.asks(&[]);
     ended.is_the_answer();
     assert_eq!(ended.stderr, "", "{version}: {ended:#?}");
+    assert_eq!(healthy.journalled("run_started")[0]["claude_version"], version);
+    for command in [&["status", "--json"][..], &["report", "--json"]] {
+        let shown = healthy.ends(healthy.safe(command)).stdout;
+        let told = format!("\"claude_version\": \"{version}\"");
+        assert!(shown.contains(&told), "{command:?}: {shown}");
+    }
 
     let mut refresh = Stage::of_version(version, SignIn::Expired);
     // The older ones repeat a 401 too, for minutes.

@@ -153,6 +153,57 @@ fn a_key_that_outranks_the_subscription_is_named_and_never_shown() {
 }
 
 #[test]
+fn claudes_settings_outrank_the_environment_and_are_named_as_its_source() {
+    let (asked, passed_over) = (up(), up());
+    let home = Home::new().gateway(&passed_over);
+    let file = home.claude_dir().join("settings.json");
+    let url = format!("http://127.0.0.1:{}", asked.port);
+    let settings = json!({ "env": { "ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "hunter2" } });
+    std::fs::write(&file, settings.to_string()).expect("writable");
+    let checked = home.check();
+    assert_verdict(&checked, 1, "ANTHROPIC_API_KEY silently outranks");
+    assert_eq!(checked.1["looks"][0]["reading"], "up");
+    assert!(!asked.requests().is_empty() && passed_over.requests().is_empty());
+    let findings = checked.1["findings"].to_string();
+    let origin = format!("ANTHROPIC_BASE_URL comes from {}, which outranks", file.display());
+    assert!(findings.contains(&origin), "{findings}");
+    assert!(!checked.1.to_string().contains("hunter2"));
+}
+
+#[test]
+fn a_projects_settings_count_once_it_is_trusted() {
+    let (named, own) = (up(), up());
+    let home = Home::new().gateway(&own);
+    let dir = home.path().canonicalize().expect("there");
+    std::fs::create_dir_all(dir.join("p/.claude")).expect("writable");
+    let url = format!("http://127.0.0.1:{}", named.port);
+    let settings = json!({ "env": { "ANTHROPIC_BASE_URL": url } }).to_string();
+    std::fs::write(dir.join("p/.claude/settings.json"), settings).expect("writable");
+    let check = || {
+        let mut command = home.command(env!("CARGO_BIN_EXE_claude-safe"));
+        command.current_dir(dir.join("p")).args(["check", "--json"]);
+        report(&command.output().expect("the binary runs"))
+    };
+    check();
+    assert_eq!((named.requests().len(), own.requests().len()), (0, 1));
+    let trusted = json!({ "projects": { dir.join("p").display().to_string(): {
+        "hasTrustDialogAccepted": true,
+    }}});
+    std::fs::write(dir.join(".claude.json"), trusted.to_string()).expect("writable");
+    check();
+    assert_eq!((named.requests().len(), own.requests().len()), (1, 1));
+}
+
+#[test]
+fn a_socks_proxy_is_named_as_what_claude_cannot_use() {
+    let home = Home::new().set("HTTPS_PROXY", "socks5://user:hunter2@127.0.0.1:9");
+    let checked = home.check();
+    assert_verdict(&checked, 1, "HTTPS_PROXY names a SOCKS proxy");
+    assert!(checked.1["verdict"]["advice"].as_str().expect("advice").contains("HTTP proxy"));
+    assert!(!checked.1.to_string().contains("hunter2"));
+}
+
+#[test]
 fn a_read_only_home_is_named() {
     let fake = up();
     let home = Home::new().gateway(&fake);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use claude_safe_testkit::{Behaviour, RequestKind, SignIn, Terminal};
+use claude_safe_testkit::service::Endpoint;
+use claude_safe_testkit::{Behaviour, RequestKind, SignIn, Terminal, wait_until};
 
 use crate::kit::{Desk, SOON, code, submit};
 
@@ -14,21 +15,41 @@ fn failed_login(desk: &Desk) -> Terminal {
     desk.service.set_oauth(Behaviour::error(500));
     let terminal = desk.sit_down::<&str>(&[]);
     submit(&terminal, "/login");
-    terminal.wait_for_text(SOON, "Select login method:");
-    // as a person: the screen first, then the key
+    fail_from_the_menu(&terminal);
+    terminal
+}
+
+/// A first start on this machine, whose sign-in has just failed with a 500.
+fn failed_onboarding(desk: &Desk) -> Terminal {
+    std::fs::remove_file(desk.sandbox.home().join(".claude.json")).unwrap();
+    desk.service.set_oauth(Behaviour::error(500));
+    // its first look at the service must succeed
+    desk.service.set(Endpoint::Hello, Behaviour::Ok);
+    let terminal = Terminal::spawn(desk.safe::<&str>(&[]));
+    terminal.wait_for_text(SOON, "Choose the text style");
+    press_enter(&terminal);
+    fail_from_the_menu(&terminal);
+    terminal
+}
+
+/// As a person: the screen first, then the key.
+fn press_enter(terminal: &Terminal) {
     terminal.wait_until_quiet(SOON, Duration::from_millis(800));
     terminal.send("\r");
+}
+
+fn fail_from_the_menu(terminal: &Terminal) {
+    terminal.wait_for_text(SOON, "Select login method:");
+    press_enter(terminal);
     terminal.wait_for_text(SOON, "Paste code here if prompted");
     terminal.wait_until_quiet(SOON, Duration::from_millis(800));
-    paste_code(&terminal);
+    paste_code(terminal);
     terminal.wait_for_text(SOON, FAILED);
-    terminal
 }
 
 fn paste_code(terminal: &Terminal) {
     terminal.send(CODE);
-    terminal.wait_until_quiet(SOON, Duration::from_millis(800));
-    terminal.send("\r");
+    press_enter(terminal);
 }
 
 fn failed(desk: &Desk) {
@@ -37,23 +58,38 @@ fn failed(desk: &Desk) {
     });
 }
 
-#[test]
-fn a_failed_login_is_brought_back_to_the_paste_once_the_service_answers() {
-    let desk = Desk::new(SignIn::None);
-    let terminal = failed_login(&desk);
-    failed(&desk);
+/// Waits on the failed screen, and is back where a code is pasted once the service answers; that
+/// code works.
+fn is_brought_back(desk: &Desk, terminal: &Terminal, success: &str) {
+    failed(desk);
     let exchanges = desk.service.requests_of(RequestKind::Token).len();
     terminal.wait_until_quiet(SOON, Duration::from_secs(5));
     terminal.wait_for_text(SOON, FAILED);
     let bells = terminal.screen().bells();
     assert!(bells > 0, "it was said");
     desk.service.set_oauth(Behaviour::Ok);
-    terminal.wait_for_text(SOON, "Paste code here if prompted");
+    let back = || terminal.screen().contains("Paste code here if prompted").then_some(());
+    assert!(wait_until(SOON, back).is_some(), "{}\n{}", terminal.screen(), desk.tells());
     terminal.wait_for_screen(SOON, "a bell", |now| now.bells() > bells);
     assert_eq!(desk.service.requests_of(RequestKind::Token).len(), exchanges);
     terminal.wait_until_quiet(SOON, Duration::from_millis(800));
-    paste_code(&terminal);
-    terminal.wait_for_text(SOON, "Login successful");
+    paste_code(terminal);
+    terminal.wait_for_text(SOON, success);
+    assert_eq!(desk.events("attempt_started").len(), 1, "{}", desk.tells());
+}
+
+#[test]
+fn a_failed_login_is_brought_back_to_the_paste_once_the_service_answers() {
+    let desk = Desk::new(SignIn::None);
+    let terminal = failed_login(&desk);
+    is_brought_back(&desk, &terminal, "Login successful");
+}
+
+#[test]
+fn a_first_starts_failed_login_is_brought_back_as_well() {
+    let desk = Desk::new(SignIn::None);
+    let terminal = failed_onboarding(&desk);
+    is_brought_back(&desk, &terminal, "Login successful");
 }
 
 #[test]
@@ -62,6 +98,37 @@ fn a_key_of_the_persons_leaves_a_failed_login_to_them() {
     let terminal = failed_login(&desk);
     failed(&desk);
     // any key: this one does nothing on that screen
+    terminal.send("\x1b[C");
+    desk.service.set_oauth(Behaviour::Ok);
+    terminal.wait_until_quiet(SOON, Duration::from_secs(12));
+    terminal.wait_for_text(SOON, FAILED);
+}
+
+/// `claude setup-token` that the service has just failed in its own screen.
+fn failed_setup_token(desk: &Desk) -> Terminal {
+    desk.service.set_oauth(Behaviour::error(500));
+    let terminal = Terminal::spawn(desk.safe(&["setup-token"]));
+    terminal.wait_for_text(SOON, "Paste code here if prompted");
+    terminal.wait_until_quiet(SOON, Duration::from_millis(800));
+    paste_code(&terminal);
+    terminal.wait_for_text(SOON, FAILED);
+    terminal
+}
+
+#[test]
+fn a_failed_setup_token_is_brought_back_to_the_paste_in_its_own_screen() {
+    let desk = Desk::new(SignIn::None);
+    let mut terminal = failed_setup_token(&desk);
+    is_brought_back(&desk, &terminal, "Long-lived authentication token created");
+    assert_eq!(code(terminal.wait_exit(SOON)), 0);
+    desk.wait_for_events("recovered", 1);
+}
+
+#[test]
+fn a_key_of_the_persons_leaves_a_failed_setup_token_to_them() {
+    let desk = Desk::new(SignIn::None);
+    let terminal = failed_setup_token(&desk);
+    failed(&desk);
     terminal.send("\x1b[C");
     desk.service.set_oauth(Behaviour::Ok);
     terminal.wait_until_quiet(SOON, Duration::from_secs(12));

@@ -377,6 +377,12 @@ const ROWS: &[(&str, Place, &str, Option<FailureKind>)] = &[
     ),
     ("71", Place::Transcript, "Couldn't connect through your proxy (ERR_PROXY_TUNNEL)", Some(CERT)),
     (
+        "71",
+        Place::Result,
+        "API Error: Unable to connect to API (UnsupportedProxyProtocol)",
+        Some(CERT),
+    ),
+    (
         "72",
         Place::Transcript,
         "Unable to connect to API. Check your internet connection",

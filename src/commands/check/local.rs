@@ -4,12 +4,13 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::report::Finding;
 use crate::claude::credentials::SignIn;
-use crate::service::endpoint::Lookup;
+use crate::claude::environment::{Environment, Lookup, managed_settings, process_env};
 use crate::service::{Network, Sighting};
 
 /// With less free space (bytes) Claude loses transcripts before long.
@@ -20,6 +21,54 @@ const CLOCK_FAULT_S: i64 = 300;
 /// The variable with a key that Claude would use instead of a subscription.
 pub fn key_variable(env: &impl Lookup) -> Option<&'static str> {
     ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"].into_iter().find(|name| env.var(name).is_some())
+}
+
+/// Variables that say where Claude goes, how, and as whom.
+const TELLING: [&str; 28] = [
+    "ANTHROPIC_BASE_URL",
+    "CLAUDE_CODE_USE_GATEWAY",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS",
+    "CLAUDE_CODE_USE_MANTLE",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
+    "CLAUDE_CODE_USE_FOUNDRY",
+    "ANTHROPIC_BEDROCK_BASE_URL",
+    "ANTHROPIC_VERTEX_BASE_URL",
+    "ANTHROPIC_FOUNDRY_BASE_URL",
+    "AWS_REGION",
+    "CLOUD_ML_REGION",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "HTTP_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_TLS_REJECT_UNAUTHORIZED",
+];
+
+/// Which of them come from Claude's settings, and from which file: nobody looks there.
+pub fn from_settings(env: &Environment) -> Vec<Finding> {
+    let told = TELLING.iter().filter_map(|name| {
+        let file = env.place(name)?.display();
+        let own = process_env(name).filter(|own| !own.is_empty());
+        Some(Finding::note(match (env.var(name), own) {
+            (None, _) => format!("{name} is emptied by {file}"),
+            (Some(value), Some(own)) if value != own => {
+                format!("{name} comes from {file}, which outranks the environment's")
+            }
+            (Some(_), _) => format!("{name} comes from {file}"),
+        }))
+    });
+    told.collect()
 }
 
 /// Everything but the clock, which only a look at the service can tell.
@@ -36,18 +85,23 @@ pub fn findings(
             .iter()
             .map(|problem| Finding::fault(problem.clone(), "correct or unset that variable")),
     );
-    directory(claude_dir, &mut found);
+    let dir = existing(claude_dir);
+    found.extend(directory(&dir, Standing::of(&dir, dir == claude_dir)));
     credentials(claude_dir, &mut found);
     hooks(claude_dir, &mut found);
     environment(env, sign_in, &mut found);
-    let tunnels = tunnels(Path::new("/sys/class/net"));
-    if !tunnels.is_empty() {
-        found.push(Finding::note(format!(
-            "a VPN is up ({}); it may change which network Claude sees",
-            tunnels.join(", ")
-        )));
-    }
+    found.extend(vpn(&tunnels(Path::new("/sys/class/net"))));
     found
+}
+
+fn vpn(tunnels: &[String]) -> Option<Finding> {
+    let names = tunnels.join(", ");
+    (!tunnels.is_empty()).then(|| {
+        Finding::note(format!(
+            "a VPN is up ({names}): it may change which network Claude sees; if the service is \
+             not reached, try without it"
+        ))
+    })
 }
 
 /// The nearest directory that is there.
@@ -55,12 +109,37 @@ fn existing(dir: &Path) -> PathBuf {
     dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(Path::new("/")).to_owned()
 }
 
-fn directory(claude_dir: &Path, found: &mut Vec<Finding>) {
-    let dir = existing(claude_dir);
+/// How a directory stands to this user.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    writable: Result<(), Errno>,
+    /// It is another user's although it should be this one's.
+    foreign: bool,
+    free_bytes: Option<u64>,
+}
+
+impl Standing {
+    fn of(dir: &Path, should_be_own: bool) -> Self {
+        let owner = std::fs::metadata(dir).map(|meta| meta.uid());
+        // The field types differ between platforms.
+        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+        let free = |disk: nix::sys::statvfs::Statvfs| {
+            u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size() as u64)
+        };
+        Self {
+            writable: access(dir, AccessFlags::W_OK | AccessFlags::X_OK),
+            foreign: should_be_own && owner.is_ok_and(|owner| owner != geteuid().as_raw()),
+            free_bytes: statvfs(dir).ok().map(free),
+        }
+    }
+}
+
+fn directory(dir: &Path, standing: Standing) -> Vec<Finding> {
+    let mut found = Vec::new();
     let shown = dir.display();
-    if let Err(error) = access(&dir, AccessFlags::W_OK | AccessFlags::X_OK) {
+    if let Err(error) = standing.writable {
         let why = match error {
-            nix::errno::Errno::EROFS => "is on a read-only file system",
+            Errno::EROFS => "is on a read-only file system",
             _ => "cannot be written by this user",
         };
         found.push(Finding::fault(
@@ -69,21 +148,16 @@ fn directory(claude_dir: &Path, found: &mut Vec<Finding>) {
              CLAUDE_CONFIG_DIR",
         ));
     }
-    let owner = std::fs::metadata(&dir).map(|meta| meta.uid());
-    if owner.is_ok_and(|owner| owner != geteuid().as_raw()) && dir == claude_dir {
+    if standing.foreign {
         found.push(Finding::note(format!("{shown} belongs to another user (was sudo used?)")));
     }
-    if let Ok(disk) = statvfs(&dir) {
-        // The field types differ between platforms.
-        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
-        let free = u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size() as u64);
-        if free < LOW_DISK_BYTES {
-            found.push(Finding::fault(
-                format!("only {} MiB are free for {shown}", free >> 20),
-                "free some space: a full disk costs sign-ins and transcripts",
-            ));
-        }
+    if let Some(free) = standing.free_bytes.filter(|free| *free < LOW_DISK_BYTES) {
+        found.push(Finding::fault(
+            format!("only {} MiB are free for {shown}", free >> 20),
+            "free some space: a full disk costs sign-ins and transcripts",
+        ));
     }
+    found
 }
 
 fn credentials(claude_dir: &Path, found: &mut Vec<Finding>) {
@@ -105,13 +179,8 @@ fn credentials(claude_dir: &Path, found: &mut Vec<Finding>) {
 }
 
 fn hooks(claude_dir: &Path, found: &mut Vec<Finding>) {
-    let managed = if cfg!(target_os = "macos") {
-        "/Library/Application Support/ClaudeCode/managed-settings.json"
-    } else {
-        "/etc/claude-code/managed-settings.json"
-    };
     let files = [
-        PathBuf::from(managed),
+        managed_settings(),
         PathBuf::from(".claude/settings.local.json"),
         PathBuf::from(".claude/settings.json"),
         claude_dir.join("settings.json"),
@@ -189,3 +258,7 @@ pub fn clock(seen: &Sighting) -> Option<Finding> {
         Finding::note(what)
     })
 }
+
+#[cfg(test)]
+#[path = "local_tests.rs"]
+mod tests;

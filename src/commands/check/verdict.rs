@@ -69,6 +69,14 @@ impl Report {
                 "check name and password in HTTPS_PROXY, and whether the host is allowed there",
             ));
         }
+        if let Some(seen) = blocked_by(Obstacle::ProxyUnsupported) {
+            return Some(verdict(
+                1,
+                sentence_of(&seen.reason),
+                "name an HTTP proxy instead (one such as privoxy can stand before a SOCKS proxy), \
+                 or unset it if this network needs no proxy",
+            ));
+        }
         if !self.looks.is_empty()
             && self.looks.iter().all(|seen| seen.obstacle == Some(Obstacle::Intercepted))
         {
@@ -200,9 +208,12 @@ mod tests {
     ) -> (u8, String) {
         let reading = |obstacle: Option<Obstacle>| match obstacle {
             None => Reading::Up,
-            Some(Obstacle::Certificate | Obstacle::Intercepted | Obstacle::ProxyRefused) => {
-                Reading::Unknown
-            }
+            Some(
+                Obstacle::Certificate
+                | Obstacle::Intercepted
+                | Obstacle::ProxyRefused
+                | Obstacle::ProxyUnsupported,
+            ) => Reading::Unknown,
             Some(_) => Reading::Down,
         };
         let looks =
@@ -221,7 +232,8 @@ mod tests {
     #[test]
     fn the_verdict_names_the_first_cause() {
         use Obstacle::{
-            Certificate, Intercepted, NoSuchHost, ProxyRefused, ProxyUnreachable, Status, TimeOut,
+            Certificate, Intercepted, NoSuchHost, ProxyRefused, ProxyUnreachable, ProxyUnsupported,
+            Status, TimeOut,
         };
         let outage = || Page::Seen(status_page::Page::parse(OUTAGE).expect("a summary"));
         let read_only = || vec![Finding::fault("/x is read-only".to_owned(), "mount it")];
@@ -241,6 +253,7 @@ mod tests {
             (kept, both(Certificate), failed(), vec![], 1, "is not trusted here"),
             (kept, both(ProxyUnreachable), failed(), vec![], 1, "cannot be reached"),
             (kept, both(ProxyRefused), failed(), vec![], 1, "refuses"),
+            (kept, both(ProxyUnsupported), failed(), vec![], 1, "ProxyUnsupported"),
             (kept, both(Intercepted), failed(), vec![], 1, "answers in its place"),
             (kept, (None, None), Page::NotAsked, read_only(), 1, "/x is read-only."),
             (SignIn::Emptied, (None, None), Page::NotAsked, vec![], 1, "sign-in is dead"),

@@ -25,6 +25,7 @@ use crate::ladder::Rung;
 use crate::launch::terminal::{Event, Relay, Tty, guarded};
 use crate::notice::Notice;
 use crate::notify::Occasion;
+use crate::run::fixes::question;
 use crate::run::waiting::WaitEnd;
 use crate::run::{Run, next_hook, now_here};
 use crate::service::{Health, Lock};
@@ -34,6 +35,7 @@ use crate::watch::{
 };
 
 pub(in crate::run) use launching::spawned;
+pub(in crate::run) use signing_in::token_endpoint_answers;
 
 use launching::rewrite_last_words;
 use progress::{Done, progress};
@@ -54,7 +56,8 @@ pub(super) enum Ended {
     ForRelaunch(Failure, Rung),
 }
 
-type Future<T> = Pin<Box<dyn std::future::Future<Output = T>>>;
+/// What goes on beside the relay.
+pub(in crate::run) type Future<T> = Pin<Box<dyn std::future::Future<Output = T>>>;
 
 /// What we are doing about a failure.
 enum Stage {
@@ -77,6 +80,7 @@ enum Stage {
 }
 
 /// Everything that belongs to one child.
+#[expect(clippy::struct_excessive_bools, reason = "independent observations")]
 struct Attempt<'r, 't> {
     run: &'r mut Run,
     relay: Relay<'t>,
@@ -97,6 +101,8 @@ struct Attempt<'r, 't> {
     held: Option<Input>,
     /// The last key that was not Enter.
     other_key: Option<Instant>,
+    /// The user typed after they submitted their last prompt: it may be a queued message.
+    typed_since_prompt: bool,
     /// The person chose the first entry of the login menu.
     chose_first: bool,
     contained: Contained,
@@ -128,6 +134,7 @@ pub(super) async fn run(run: &mut Run, tty: &mut Tty) -> io::Result<Ended> {
         ended_by_signal: false,
         held: None,
         other_key: None,
+        typed_since_prompt: false,
         chose_first: false,
         contained: Contained::default(),
     };
@@ -199,7 +206,7 @@ impl Attempt<'_, '_> {
         let own = match &self.stage {
             Stage::Pasted { .. }
             | Stage::Entered { .. }
-            | Stage::SigningIn(Return::ToMenu(_) | Return::ToPaste(_)) => soon(LOOK_EVERY),
+            | Stage::SigningIn(Return::ToMenu(..) | Return::ToPaste(_)) => soon(LOOK_EVERY),
             Stage::Person(_) => soon(SIGN_IN_EVERY),
             _ => None,
         };
@@ -213,6 +220,7 @@ impl Attempt<'_, '_> {
         self.note_login_choice(now, input);
         self.watcher.input(now, input);
         if input.is_typing() {
+            self.typed_since_prompt = true;
             self.user_typed(now);
         }
     }
@@ -222,9 +230,12 @@ impl Attempt<'_, '_> {
         self.last_key = now;
         match &self.stage {
             Stage::Weighing(..) | Stage::SigningIn(_) => self.stand_aside("the user types"),
-            Stage::Waiting { began, .. } => {
-                let began = *began;
+            Stage::Waiting { began, rung, .. } => {
+                let (began, rung) = (*began, *rung);
                 self.run.waited("user", began);
+                if question(rung).is_some() {
+                    self.run.declined(rung, "typing");
+                }
                 self.stand_aside("the user types");
             }
             // While ours is on its way, input is held.
@@ -261,6 +272,10 @@ impl Attempt<'_, '_> {
             HookName::SessionStart => self.watcher.hook(now, Hook::SessionStart),
             HookName::UserPromptSubmit => {
                 self.watcher.hook(now, Hook::Prompt);
+                // Ours is submitted past what is queued.
+                if !matches!(self.stage, Stage::Entered { .. }) {
+                    self.typed_since_prompt &= !self.watcher.typed_enter();
+                }
                 self.turn_began();
             }
             HookName::Stop => {
@@ -372,13 +387,16 @@ impl Attempt<'_, '_> {
             let words = (!self.ready).then(|| self.screen.text());
             let rules = &self.run.rules;
             let now = Instant::now();
-            self.watcher.exited(now, exit, words.as_deref(), &read, rules, &now_here())
+            let here = now_here();
+            let verdict = self.watcher.exited(now, exit, words.as_deref(), &read, rules, &here);
+            self.keep_unknown();
+            verdict
         });
         verdict.map_or(Ended::Finished(exit), |verdict| Ended::Verdict(verdict, exit))
     }
 }
 
-async fn until(deadline: Option<Instant>) {
+pub(in crate::run) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => pending().await,

@@ -4,13 +4,13 @@ use crate::launch::terminal::guarded;
 
 /// Runs pieces of analysis until one of them panics.
 #[derive(Debug, Default)]
-pub(super) struct Contained {
+pub(in crate::run) struct Contained {
     failed: bool,
 }
 
 impl Contained {
     /// Runs `work`; `None` if it panicked now, or anything here did before.
-    pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> Option<T> {
+    pub(in crate::run) fn run<T>(&mut self, work: impl FnOnce() -> T) -> Option<T> {
         if self.failed {
             return None;
         }
@@ -23,7 +23,7 @@ impl Contained {
     }
 
     /// Whether a piece has panicked.
-    pub(super) fn failed(&self) -> bool {
+    pub(in crate::run) fn failed(&self) -> bool {
         self.failed
     }
 }

@@ -2,6 +2,7 @@
 //! own, with lines of ours on stderr; while a child runs, nothing here writes to it.
 
 mod attempt;
+mod background;
 mod contained;
 mod readings;
 
@@ -26,7 +27,8 @@ use crate::plan::Continuation;
 use crate::watch::{ExitReason, Failure, TurnState, Verdict, is_typable};
 
 use attempt::Ended;
-pub(in crate::run) use attempt::spawned;
+pub(in crate::run) use attempt::{Future, spawned, token_endpoint_answers, until};
+pub(in crate::run) use contained::Contained;
 
 /// Someone who does not answer within this says no.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -95,18 +97,51 @@ async fn weigh(
     if let Some(code) = pause(run, tty, failure, after).await {
         return Err(code);
     }
-    match question(rung) {
-        Some(question) if !confirmed(tty, question).await => run.history.fix_failed(rung),
-        _ => drop(run.apply(rung, failure).await),
+    let answer = match question(rung) {
+        Some(question) => answer(tty, question).await,
+        None => Answer::Yes,
+    };
+    match answer {
+        Answer::Yes => drop(run.apply(rung, failure).await),
+        Answer::Refused(by) => {
+            run.history.fix_failed(rung);
+            run.declined(rung, by);
+        }
+        Answer::End(code) => return Err(code),
     }
     Ok(rung)
 }
 
+/// What came of a question.
+enum Answer {
+    Yes,
+    Refused(&'static str),
+    /// A signal, or the terminal is gone.
+    End(i32),
+}
+
 /// Asks whoever is at the keys. Anything but a yes is a no, and so is silence.
-async fn confirmed(tty: &mut Tty, question: &str) -> bool {
+async fn answer(tty: &mut Tty, question: &str) -> Answer {
     say(&format!("{question} [y/N]"));
-    let answer = tokio::time::timeout(ANSWER_WITHIN, tty.next()).await;
-    matches!(answer, Ok(TtyEvent::Input(bytes)) if bytes.first().is_some_and(|b| b"yY".contains(b)))
+    let until = Instant::now() + ANSWER_WITHIN;
+    loop {
+        match tokio::time::timeout_at(until, tty.next()).await {
+            Err(_) => return Answer::Refused("silence"),
+            Ok(TtyEvent::Input([b'y' | b'Y', ..])) => return Answer::Yes,
+            Ok(TtyEvent::Input(_)) => return Answer::Refused("no"),
+            Ok(TtyEvent::Signal(signal)) => return Answer::End(ended_by(signal)),
+            Ok(TtyEvent::Closed) => return Answer::End(ended_by(Signal::SIGHUP)),
+            Ok(TtyEvent::Resized(_) | TtyEvent::Resumed) => {}
+        }
+    }
+}
+
+/// The exit code of a run that this signal ends.
+fn ended_by(signal: Signal) -> i32 {
+    match signal {
+        Signal::SIGINT => i32::from(exit::INTERRUPTED),
+        signal => 128 + signal as i32,
+    }
 }
 
 /// Waits between two attempts. The exit code, if the user or a signal ends the run.
@@ -124,11 +159,8 @@ pub(in crate::run) async fn pause(
             end = &mut wait => break end.name(),
             event = tty.next() => match event {
                 TtyEvent::Input(bytes) if bytes.contains(&b'\n') => break "enter",
-                TtyEvent::Signal(Signal::SIGINT) => {
-                    return Some(i32::from(exit::INTERRUPTED));
-                }
-                TtyEvent::Signal(signal) => return Some(128 + signal as i32),
-                TtyEvent::Closed => return Some(128 + Signal::SIGHUP as i32),
+                TtyEvent::Signal(signal) => return Some(ended_by(signal)),
+                TtyEvent::Closed => return Some(ended_by(Signal::SIGHUP)),
                 TtyEvent::Input(_) | TtyEvent::Resized(_) | TtyEvent::Resumed => {}
             },
         }

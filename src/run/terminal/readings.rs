@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::claude::hooks::HookEvent;
-use crate::claude::{credentials, session_file, transcript};
+use crate::claude::{session_file, transcript};
 use crate::run::Run;
 use crate::watch::Readings;
 
@@ -55,7 +55,7 @@ impl Witness {
                 .as_deref()
                 .is_some_and(|id| session_file::elsewhere(&run.claude_dir, id, self.pid)),
             tail: tail.unwrap_or_default(),
-            sign_in: Some(credentials::read(&run.claude_dir)),
+            sign_in: Some(run.sign_in()),
             status: note.and_then(|note| note.status),
             vim_commands: self.vim.as_deref().is_some_and(|mode| mode != "INSERT"),
             session,

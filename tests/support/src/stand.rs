@@ -56,6 +56,11 @@ impl StandIn {
         found.unwrap_or_else(|| panic!("{seen} launches instead of {n} within {deadline:?}"))
     }
 
+    /// How often it was updated.
+    pub fn updates(&self) -> usize {
+        fs::read_to_string(self.dir.join("updates")).map_or(0, |text| text.lines().count())
+    }
+
     /// Every byte launch `n` (from 0) read from its standard input.
     pub fn input(&self, n: usize) -> Vec<u8> {
         fs::read(self.dir.join(format!("launch-{n}.input"))).unwrap_or_default()

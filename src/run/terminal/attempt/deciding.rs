@@ -12,7 +12,9 @@ use crate::notice::Notice;
 use crate::notify::Occasion;
 use crate::run::advice::what;
 use crate::run::now_here;
+use crate::run::terminal::background::has_work;
 use crate::service::Health;
+use crate::unknown;
 use crate::watch::{Failure, FailureKind, Look, Source, TurnState, WhyNot, is_typable};
 
 /// A child that is ended for a relaunch gets this long to leave by itself.
@@ -24,6 +26,7 @@ impl Attempt<'_, '_> {
         let rules = &self.run.rules;
         let failure = self.watcher.judge(now, &look, &read, rules, None, &now_here());
         let Some(failure) = failure else {
+            self.keep_unknown();
             // Where no hook says so, the transcript does.
             let at_rest = !look.is_busy() && read.status != Some(Status::Busy);
             let answered = read.tail.turn == TurnState::Partial && read.tail.failure.is_none();
@@ -46,6 +49,13 @@ impl Attempt<'_, '_> {
         self.stage = Stage::Weighing(failure, health);
     }
 
+    /// Keeps the screen of a failure that no rule knew, for `rules learn`.
+    pub(super) fn keep_unknown(&mut self) {
+        if self.watcher.take_unknown() {
+            unknown::keep(&self.run.state_dir, "screen", &self.screen.excerpt());
+        }
+    }
+
     pub(super) fn decide(&mut self, failure: Failure, health: &Health) {
         let now = Instant::now();
         let (look, read) = self.look();
@@ -58,7 +68,12 @@ impl Attempt<'_, '_> {
             can_ask: typable && matches!(why_not, None | Some(WhyNot::NotSettled)),
             may_relaunch: why_not == Some(WhyNot::NoPlaceholder)
                 && self.may_relaunch(&look, &failure),
-            may_end: alone && box_empty && self.run.config.switch("rungs.end_terminal"),
+            may_end: alone
+                && box_empty
+                && !self.typed_since_prompt
+                && !read.foreign_writer
+                && self.run.config.switch("rungs.end_terminal")
+                && !has_work(self.relay.pid().as_raw()),
         };
         let decision = self.run.decide(&failure, standing, health);
         if failure.kind == FailureKind::LoginService {
@@ -86,6 +101,7 @@ impl Attempt<'_, '_> {
             && failure.turn != TurnState::ToolOpen
             && self.run.config.allows(Rung::Relaunch)
             && !self.run.user.prompt_is_uncertain()
+            && !has_work(self.relay.pid().as_raw())
     }
 
     pub(super) fn wait(&mut self, failure: Failure, rung: Rung, after: Duration) {
@@ -110,13 +126,23 @@ impl Attempt<'_, '_> {
         }
     }
 
-    /// Ends the child, to apply the rung and start it again in the same session.
+    /// Ends the child, to apply the rung and start it again in the same session; unless something
+    /// came up during the wait that would be lost.
     pub(super) fn end_child(&mut self, failure: Failure, rung: Rung) {
-        let (look, _) = self.look();
-        if !look.box_is_empty() {
-            return self.stand_aside("there is a draft");
+        let (look, read) = self.look();
+        let working = look.is_busy() || read.status == Some(Status::Busy);
+        let in_the_way = [
+            (!look.box_is_empty() || look.panel.is_some(), "there is a draft or a dialog"),
+            (working, "claude is working"),
+            (read.foreign_writer, "another process uses the session"),
+            (has_work(self.relay.pid().as_raw()), "claude has work in the background"),
+        ];
+        if let Some((_, why)) = in_the_way.into_iter().find(|(stands, _)| *stands) {
+            return self.stand_aside(why);
         }
         Notice::clear(&self.run.dir);
+        // What is typed from now on is the next child's.
+        self.relay.hold_input(true);
         self.relay.swallow_output(true);
         self.relay.end(GRACE);
         self.stage = Stage::Ending(failure, rung);

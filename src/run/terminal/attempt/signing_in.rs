@@ -26,8 +26,8 @@ const DELIBERATE: Duration = Duration::from_millis(500);
 pub(super) enum Return {
     /// The token endpoint does not answer yet. Holds the failed panel's text.
     Waiting(String, Future<()>),
-    /// Enter was pressed on the failed panel.
-    ToMenu(Instant),
+    /// Enter was pressed on the failed panel; when the menu was first seen after that.
+    ToMenu(Instant, Option<Instant>),
     /// Enter was pressed on the menu.
     ToPaste(Instant),
 }
@@ -72,22 +72,25 @@ impl Attempt<'_, '_> {
             return self.stand_aside("the failed sign-in is not on screen any more");
         }
         self.relay.inject(b"\r");
-        self.stage = Stage::SigningIn(Return::ToMenu(Instant::now()));
+        self.stage = Stage::SigningIn(Return::ToMenu(Instant::now(), None));
     }
 
     /// Looks for the screen that must follow.
     pub(super) fn return_to_paste(&mut self, now: Instant) {
         let Stage::SigningIn(way) = &self.stage else { return };
-        let (at, in_menu) = match way {
+        let (at, in_menu, seen) = match way {
             Return::Waiting(..) => return,
-            Return::ToMenu(at) => (*at, true),
-            Return::ToPaste(at) => (*at, false),
+            Return::ToMenu(at, seen) => (*at, true, *seen),
+            Return::ToPaste(at) => (*at, false, None),
         };
         let look = self.screen.look();
+        let ready = seen.is_some_and(|seen| now.duration_since(seen) >= READY_AFTER);
         match look.panel {
             Some(Panel::LoginPaste) => self.back_at_login("paste a fresh code"),
             // What is drawn does not take keys yet: Enter at once was lost now and then.
-            Some(Panel::LoginMethod) if in_menu && now.duration_since(at) < READY_AFTER => {}
+            Some(Panel::LoginMethod) if in_menu && !ready => {
+                self.stage = Stage::SigningIn(Return::ToMenu(at, seen.or(Some(now))));
+            }
             Some(Panel::LoginMethod) if in_menu && self.chose_first && look.first_entry => {
                 self.relay.inject(b"\r");
                 self.stage = Stage::SigningIn(Return::ToPaste(now));
@@ -109,7 +112,7 @@ impl Attempt<'_, '_> {
 }
 
 /// Ends when the token endpoint answers; `None` where it cannot be asked.
-fn token_endpoint_answers(run: &Run) -> Option<Future<()>> {
+pub(in crate::run) fn token_endpoint_answers(run: &Run) -> Option<Future<()>> {
     let service = std::rc::Rc::clone(&run.service);
     let endpoints = service.facing(FailureKind::LoginService);
     if endpoints.is_empty() {

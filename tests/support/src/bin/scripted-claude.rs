@@ -2,7 +2,8 @@
 //! `{"version"?, "session"?, "on_signal"?, "attempts": [[STEP, …], …]}`. Each launch runs the
 //! next attempt (the last stays) and records itself beside the script as `launch-N.json`.
 //! With `on_signal` SIGTERM and SIGHUP print that text and exit with 128+n, as claude does.
-//! `--version` prints the version and is no launch.
+//! `--version` prints the version and is no launch; nor is `update`, with `"update": code`: it is
+//! noted in `updates` beside the script and exits with that code.
 //!
 //! Steps, each an object with one key: `print`, `stderr`: text · `raw`: true or false ·
 //! `wait_input`: text, until it was read (its end ends the program) · `wait_file`: path ·
@@ -33,6 +34,12 @@ fn main() -> Result<ExitCode> {
         let version = script["version"].as_str().unwrap_or("2.1.330");
         writeln!(stdout(), "{version} (Claude Code)")?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if args == ["update"]
+        && let Some(code) = script["update"].as_u64()
+    {
+        append(&path.with_file_name("updates"), &json!("update"))?;
+        return Ok(ExitCode::from(u8::try_from(code)?));
     }
     if let Some(text) = script["on_signal"].as_str() {
         end_gracefully(text.to_owned())?;

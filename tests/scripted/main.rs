@@ -1,0 +1,10 @@
+//! claude-safe at a terminal around the scripted stand-in, where the real Claude Code cannot be
+//! made to fail so.
+
+#![allow(clippy::unwrap_used)]
+
+mod kit;
+mod launching;
+mod living;
+mod refusals;
+mod unknown;
