@@ -1,8 +1,10 @@
 //! The files of `deploy/`, run by the real schedulers where a machine can have them: a systemd
-//! user manager in a mount namespace of its own, and a Slurm cluster of one node on loopback. The
-//! others are held to the program's exit code.
+//! user manager in a mount namespace of its own, and a Slurm cluster of one node on loopback; what
+//! is plain shell, by a shell; and what is given to people, packed and installed.
 
+mod package;
 mod slurm;
+mod steps;
 mod systemd;
 
 use std::fs;
