@@ -9,9 +9,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::excerpt::excerpt;
 use super::look::{Look, Rows, Title};
 
-/// A backlog of this size is parsed without waiting for a look (bytes): it bounds both the memory
-/// and the time that one look may take (under 2 ms).
-const BACKLOG_BYTES: usize = 64 << 10;
+/// A backlog of this size is parsed without waiting for a look (bytes). As much as one read of a
+/// PTY brings: in a flood the kernel fetches the next piece meanwhile, and a larger block would
+/// only let its queue run full.
+const BACKLOG_BYTES: usize = 4 << 10;
 
 /// Screens are modelled up to this size (rows and columns); beyond it only this corner.
 const LARGEST: u16 = 1000;

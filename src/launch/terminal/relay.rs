@@ -53,8 +53,13 @@ pub enum Event<'r> {
     Exited(ExitReason),
 }
 
-/// What a chunk is replaced with, if it is.
-pub type Rewrite = Box<dyn Fn(&[u8], PtySize) -> Option<Vec<u8>>>;
+/// A change of the one piece of output that may be changed.
+pub struct Rewrite {
+    /// What a chunk is replaced with, if it is.
+    pub change: Box<dyn Fn(&[u8], PtySize) -> Option<Vec<u8>>>,
+    /// Whether a chunk ends within that piece, so that more is read first if it is at hand.
+    pub is_cut: Box<dyn Fn(&[u8]) -> bool>,
+}
 
 enum Step {
     Output(usize),

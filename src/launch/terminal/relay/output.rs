@@ -3,13 +3,7 @@
 
 use std::task::{Context, Poll};
 
-use super::{OUTPUT_CHUNK, Relay, Step};
-
-/// A PTY hands out this much per read, at most.
-const PTY_READ: usize = 4 * 1024;
-/// A read that brought this much is followed by another before anything is shown: a flood costs
-/// fewer writes and wake-ups. A shorter one is the end of a burst, so that no echo waits.
-const FLOOD: usize = 2 * 1024;
+use super::{OUTPUT_CHUNK, Relay, Rewrite, Step};
 
 impl Relay<'_> {
     pub(super) fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<Step>> {
@@ -46,31 +40,35 @@ impl Relay<'_> {
     }
 
     /// Reads a piece of output; its length, 0 if the child's side turned out to be closed.
+    ///
+    /// One read, even in a flood: it takes what the kernel's queue holds (4 KiB), and while that
+    /// is shown and analysed the kernel fills the queue again. Reading on at once would wait for
+    /// that, with nothing done meanwhile.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         let mut length = 0;
-        while length + PTY_READ <= OUTPUT_CHUNK {
-            match self.child.poll_read(cx, &mut self.output[length..]) {
-                Poll::Ready(Ok(count @ 1..)) => {
-                    length += count;
-                    if count < FLOOD {
-                        break;
-                    }
-                }
+        loop {
+            match self.child.poll_read(cx, &mut self.output[length..OUTPUT_CHUNK]) {
+                Poll::Ready(Ok(count @ 1..)) => length += count,
                 Poll::Ready(_closed) => {
                     self.child_closed = true;
                     return Poll::Ready(length);
                 }
                 Poll::Pending if length == 0 => return Poll::Pending,
-                Poll::Pending => break,
+                Poll::Pending => return Poll::Ready(length),
+            }
+            let cut = |rewrite: &Rewrite| (rewrite.is_cut)(&self.output[..length]);
+            if length == OUTPUT_CHUNK || !self.rewrite.as_ref().is_some_and(cut) {
+                return Poll::Ready(length);
             }
         }
-        Poll::Ready(length)
     }
 
     /// Applies the rewrite to `output[..length]`; its new length.
     fn rewritten(&mut self, length: usize) -> usize {
         let Some(rewrite) = &self.rewrite else { return length };
-        let Some(bytes) = rewrite(&self.output[..length], self.tty.size()) else { return length };
+        let Some(bytes) = (rewrite.change)(&self.output[..length], self.tty.size()) else {
+            return length;
+        };
         self.output.resize(bytes.len().max(OUTPUT_CHUNK), 0);
         self.output[..bytes.len()].copy_from_slice(&bytes);
         bytes.len()
