@@ -53,12 +53,15 @@ pub enum Event<'r> {
     Exited(ExitReason),
 }
 
+type Change = Box<dyn Fn(&[u8], PtySize) -> Option<Vec<u8>>>;
+type IsCut = Box<dyn Fn(&[u8]) -> bool>;
+
 /// A change of the one piece of output that may be changed.
 pub struct Rewrite {
     /// What a chunk is replaced with, if it is.
-    pub change: Box<dyn Fn(&[u8], PtySize) -> Option<Vec<u8>>>,
+    pub change: Change,
     /// Whether a chunk ends within that piece, so that more is read first if it is at hand.
-    pub is_cut: Box<dyn Fn(&[u8]) -> bool>,
+    pub is_cut: IsCut,
 }
 
 enum Step {
