@@ -69,6 +69,17 @@ impl ResumeHint {
         }
         Some([&chunk[..start], plain.as_bytes(), &chunk[end..]].concat())
     }
+
+    /// Whether the chunk ends within the line, as far as can be seen.
+    #[must_use]
+    pub fn is_cut(chunk: &[u8]) -> bool {
+        // A line longer than this is no hint: Claude leaves the flags out of one that is too wide.
+        let tail = &chunk[chunk.len().saturating_sub(1024)..];
+        match find(tail, MARK) {
+            Some(at) => find(&tail[at + MARK.len()..], END).is_none(),
+            None => (1..MARK.len()).any(|length| tail.ends_with(&MARK[..length])),
+        }
+    }
 }
 
 fn is_plain(word: &OsString) -> bool {
@@ -78,7 +89,16 @@ fn is_plain(word: &OsString) -> bool {
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
+    // Most output lacks even the first byte; looking for it alone is much faster.
+    let mut from = 0;
+    while let Some(at) = bytes[from..].iter().position(|byte| *byte == wanted[0]) {
+        from += at;
+        if bytes[from..].starts_with(wanted) {
+            return Some(from);
+        }
+        from += 1;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -96,6 +116,19 @@ mod tests {
         let out = ResumeHint::of(&args).rewrite(&chunk, columns).unwrap_or(chunk);
         let out = String::from_utf8(out).expect("text");
         out.split("\x1b[2mclaude ").nth(1).expect("the line").replace("\x1b[22m\r\n", "")
+    }
+
+    #[test]
+    fn a_chunk_that_ends_anywhere_within_the_line_is_cut() {
+        let whole =
+            format!("\x1b[2mResume this session with:\x1b[22m\r\n\x1b[2mclaude --resume {ID}");
+        let start = whole.find("Resume").expect("it is there");
+        for end in start + 1..=whole.len() {
+            assert!(ResumeHint::is_cut(&whole.as_bytes()[..end]), "at {end}");
+        }
+        for whole in [format!("{whole}\x1b[22m\r\n"), "an answer".into(), String::new()] {
+            assert!(!ResumeHint::is_cut(whole.as_bytes()), "{whole:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The model of Claude's screen. In: the child's output bytes and the terminal's size. Out: a
-//! [`Look`] on demand, and the [`Modes`] that are on. Feeding only copies; bytes are parsed when
+//! [`Look`] on demand. Feeding only copies; bytes are parsed when
 //! somebody looks, or in blocks when a backlog has gathered. A fault of the model blinds it and
 //! nothing else: it must never stop the relay.
 
@@ -8,11 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::excerpt::excerpt;
 use super::look::{Look, Rows, Title};
-use super::modes::Modes;
 
-/// A backlog of this size is parsed without waiting for a look (bytes): it bounds both the memory
-/// and the time that one look may take (under 2 ms).
-const BACKLOG_BYTES: usize = 64 << 10;
+/// A backlog of this size is parsed without waiting for a look (bytes). As much as one read of a
+/// PTY brings: in a flood the kernel fetches the next piece meanwhile, and a larger block would
+/// only let its queue run full.
+const BACKLOG_BYTES: usize = 4 << 10;
 
 /// Screens are modelled up to this size (rows and columns); beyond it only this corner.
 const LARGEST: u16 = 1000;
@@ -21,7 +21,6 @@ const LARGEST: u16 = 1000;
 #[derive(Debug, Default)]
 struct Notices {
     title: Title,
-    modes: Modes,
 }
 
 impl vt100::Callbacks for Notices {
@@ -33,29 +32,6 @@ impl vt100::Callbacks for Notices {
         // a title with a semicolon in it arrives in pieces
         if let [b"0" | b"2", title, _, ..] = params {
             self.title = Title::of(title);
-        }
-    }
-
-    fn unhandled_csi(
-        &mut self,
-        _: &mut vt100::Screen,
-        first: Option<u8>,
-        _: Option<u8>,
-        params: &[&[u16]],
-        action: char,
-    ) {
-        let param = |index: usize| {
-            params.get(index).and_then(|values: &&[u16]| values.first()).copied().unwrap_or(0)
-        };
-        match (first, action) {
-            (Some(b'?'), 'h' | 'l') => {
-                for values in params {
-                    self.modes.private(values.first().copied().unwrap_or(0), action == 'h');
-                }
-            }
-            (Some(intermediate), 'u') => self.modes.kitty(intermediate, param(0)),
-            (Some(b'>'), 'm') if param(0) == 4 => self.modes.modify_other_keys = param(1) != 0,
-            _ => {}
         }
     }
 }
@@ -108,24 +84,6 @@ impl Screen {
             look = Look::at(parser.screen(), parser.callbacks().title);
         });
         if self.blind { Look::default() } else { look }
-    }
-
-    /// The modes that are on; all of them when the model went blind.
-    pub fn modes(&mut self) -> Modes {
-        self.parse();
-        if self.blind {
-            return Modes::all();
-        }
-        let screen = self.parser.screen();
-        Modes {
-            alternate_screen: screen.alternate_screen(),
-            cursor_hidden: screen.hide_cursor(),
-            bracketed_paste: screen.bracketed_paste(),
-            mouse: screen.mouse_protocol_mode() != vt100::MouseProtocolMode::None
-                || screen.mouse_protocol_encoding() != vt100::MouseProtocolEncoding::Default,
-            application_keys: screen.application_cursor() || screen.application_keypad(),
-            ..self.parser.callbacks().modes
-        }
     }
 
     /// The text of the visible rows, for an exit's last words and for `explain`.

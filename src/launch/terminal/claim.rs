@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::termios::{self, SetArg, Termios};
 use nix::unistd;
 
-use super::modes::Modes;
+use crate::watch::Modes;
 
 static CLAIM: Mutex<Option<Claim>> = Mutex::new(None);
 static HOOK: Once = Once::new();

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::unistd;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, Ready};
 
 /// An open terminal or PTY master, registered with the event loop.
 #[derive(Debug)]
@@ -34,6 +34,18 @@ impl Descriptor {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        self.poll_read_until(cx, buffer, |_| false)
+    }
+
+    /// As `poll_read`, but after a read that `empties` the queue the next one waits for an event
+    /// instead of asking once more. `empties` is told the count and must be right: what is in the
+    /// queue already raises no further event.
+    pub(super) fn poll_read_until(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        empties: impl Fn(usize) -> bool,
+    ) -> Poll<io::Result<usize>> {
         loop {
             let mut guard = ready!(self.fd.poll_read_ready(cx))?;
             let closed = guard.ready().is_read_closed();
@@ -47,7 +59,14 @@ impl Descriptor {
             });
             match attempt {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(result) => return Poll::Ready(result),
+                Ok(result) => {
+                    // An event that came since is not lost: the event loop counts them, and keeps
+                    // a readiness that is newer than the one this guard saw; a hang-up stays.
+                    if matches!(result, Ok(count) if count > 0 && empties(count)) {
+                        guard.clear_ready_matching(Ready::READABLE);
+                    }
+                    return Poll::Ready(result);
+                }
                 // A hang-up stays ready for ever: without this the loop would never end.
                 Err(_would_block) if closed => return Poll::Ready(Ok(0)),
                 Err(_would_block) => {}

@@ -25,7 +25,6 @@
 mod claim;
 mod descriptor;
 mod job_control;
-mod modes;
 mod pty;
 mod relay;
 mod session;

@@ -30,6 +30,10 @@ use super::tty::Tty;
 use crate::launch::is_ignored;
 use crate::watch::ExitReason;
 
+/// A read that brought this much (bytes) is likely followed by more; a shorter one is the end of a
+/// burst.
+const FLOOD: usize = 2 * 1024;
+
 /// What to start, and what differs from our own environment.
 #[derive(Clone, Default)]
 pub struct Launch {
@@ -189,8 +193,20 @@ impl PtyChild {
         self.pid
     }
 
+    /// Reads output. After a short read of less than [`FLOOD`] the queue counts as empty, which
+    /// saves an echo a read in vain.
+    ///
+    /// On Linux that is safe for the master of a PTY, and only for it. Its line discipline is
+    /// always raw (settings made through the master change the slave's), so a read returns less
+    /// than was asked for only if it took all that had been committed to the queue; the kernel
+    /// raises a new event with every later commit, whether the queue was empty or not, and the
+    /// edge-triggered poll keeps it. The user's own terminal may be in line mode, where one read
+    /// returns one line of several.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.master.poll_read(cx, to)
+        let asked = to.len();
+        self.master.poll_read_until(cx, to, |count| {
+            cfg!(target_os = "linux") && count < FLOOD && count < asked
+        })
     }
 
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {

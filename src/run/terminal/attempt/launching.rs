@@ -5,7 +5,7 @@ use std::io;
 
 use crate::claude::args::ClaudeArgs;
 use crate::claude::resume_hint::ResumeHint;
-use crate::launch::terminal::{Launch, PtyChild, Relay, SpawnError, Tty, spawn};
+use crate::launch::terminal::{Launch, PtyChild, Relay, Rewrite, SpawnError, Tty, spawn};
 use crate::run::Run;
 
 /// Starts the plan's child in a terminal of its own.
@@ -32,5 +32,8 @@ pub(in crate::run) fn spawned(run: &Run, tty: &Tty) -> io::Result<PtyChild> {
 /// Claude's "Resume this session with" must not name the settings we added.
 pub(super) fn rewrite_last_words(relay: &mut Relay<'_>, user: &ClaudeArgs) {
     let hint = ResumeHint::of(user);
-    relay.rewrite_output(Box::new(move |chunk, size| hint.rewrite(chunk, size.cols)));
+    relay.rewrite_output(Rewrite {
+        change: Box::new(move |chunk, size| hint.rewrite(chunk, size.cols)),
+        is_cut: Box::new(ResumeHint::is_cut),
+    });
 }
