@@ -14,6 +14,8 @@ use flags::{COMMANDS, NOT_AGAIN, PROTOCOL, known};
 enum Piece {
     /// A known flag by its first spelling, with its values.
     Flag { name: &'static str, values: Vec<OsString>, words: Vec<OsString> },
+    /// `-pc`: short flags without values written together, each by its letter and first spelling.
+    Cluster(Vec<(char, &'static str)>),
     /// A flag we do not know; a bare word after it may be its value or the prompt.
     Unknown { words: Vec<OsString> },
     /// A word that is no flag.
@@ -70,12 +72,12 @@ impl ClaudeArgs {
             }
             let (spelling, attached) = split_flag(&text);
             let Some((name, arity)) = known(spelling) else {
-                pieces.extend(cluster(word, &text).unwrap_or_else(|| {
+                pieces.push(cluster(&text).unwrap_or_else(|| {
                     let mut words = vec![word.clone()];
                     if attached.is_none() {
                         words.extend(rest.next_if(|next| is_value(next)).cloned());
                     }
-                    vec![Piece::Unknown { words }]
+                    Piece::Unknown { words }
                 }));
                 continue;
             };
@@ -100,6 +102,7 @@ impl ClaudeArgs {
         // As in claude, the last one wins.
         self.pieces.iter().rev().find_map(|piece| match piece {
             Piece::Flag { name, values, .. } if *name == wanted => Some(values.as_slice()),
+            Piece::Cluster(flags) if flags.iter().any(|(_, name)| *name == wanted) => Some(&[]),
             _ => None,
         })
     }
@@ -190,29 +193,49 @@ impl ClaudeArgs {
         self.value("--session-id").or(named).filter(|id| uuid::Uuid::try_parse(id).is_ok())
     }
 
-    /// The arguments without one flag.
+    /// The arguments without one flag. A prompt that would come to stand behind a flag with values
+    /// (`--add-dir a --verbose hi` without `--verbose`) is written before that flag.
     #[must_use]
     pub fn without(&self, flag: &str) -> Self {
-        let keep = |piece: &&Piece| !matches!(piece, Piece::Flag { name, .. } if *name == flag);
-        Self { pieces: self.pieces.iter().filter(keep).cloned().collect() }
+        self.with_flags(|name| name != flag)
+    }
+
+    /// The arguments with the known flags that are wanted; one of a cluster leaves it alone.
+    fn with_flags(&self, wanted: impl Fn(&str) -> bool) -> Self {
+        let mut pieces = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Flag { name, .. } if !wanted(name) => {}
+                Piece::Cluster(flags) if !flags.iter().all(|(_, name)| wanted(name)) => {
+                    let left = flags.iter().filter(|(_, name)| wanted(name));
+                    pieces.extend(left.map(|(letter, name)| Piece::Flag {
+                        name,
+                        values: Vec::new(),
+                        words: vec![format!("-{letter}").into()],
+                    }));
+                }
+                // without the flag that stood between, the word would be taken for a value
+                Piece::Positional(_) => {
+                    let takers = pieces.iter().rev().take_while(|piece| takes_more(piece)).count();
+                    pieces.insert(pieces.len() - takers, piece.clone());
+                }
+                piece => pieces.push(piece.clone()),
+            }
+        }
+        Self { pieces }
     }
 
     /// What a relaunch that resumes a session keeps: no prompt, nothing that chose the session
     /// or that the user may have changed since.
     #[must_use]
     pub fn for_resume(&self) -> Self {
-        let keep = |piece: &&Piece| match piece {
-            Piece::Flag { name, .. } => !NOT_AGAIN.contains(name),
-            Piece::Unknown { .. } => true,
-            Piece::Positional(_) | Piece::Separator => false,
-        };
-        Self { pieces: self.pieces.iter().filter(keep).cloned().collect() }
+        self.without_prompt().with_flags(|name| !NOT_AGAIN.contains(&name))
     }
 
     /// The flags alone, as they were written: without prompt.
     #[must_use]
     pub fn without_prompt(&self) -> Self {
-        let keep = |piece: &&Piece| matches!(piece, Piece::Flag { .. } | Piece::Unknown { .. });
+        let keep = |piece: &&Piece| !matches!(piece, Piece::Positional(_) | Piece::Separator);
         Self { pieces: self.pieces.iter().filter(keep).cloned().collect() }
     }
 
@@ -224,6 +247,10 @@ impl ClaudeArgs {
             match piece {
                 Piece::Flag { words: own, .. } | Piece::Unknown { words: own } => {
                     words.extend(own.iter().cloned());
+                }
+                Piece::Cluster(flags) => {
+                    let letters: String = flags.iter().map(|(letter, _)| letter).collect();
+                    words.push(format!("-{letters}").into());
                 }
                 Piece::Positional(word) => words.push(word.clone()),
                 Piece::Separator => words.push("--".into()),
@@ -237,7 +264,9 @@ impl ClaudeArgs {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Flag { name, words, .. } => Some((Some(*name), words.as_slice())),
             Piece::Unknown { words } => Some((None, words.as_slice())),
-            _ => None,
+            // Claude repeats none of the flags that have a letter and no value
+            Piece::Cluster(_) => Some((None, &[][..])),
+            Piece::Positional(_) | Piece::Separator => None,
         })
     }
 }
@@ -251,17 +280,28 @@ fn split_flag(text: &str) -> (&str, Option<&str>) {
 }
 
 /// `-pc`: short flags without values written together.
-fn cluster(word: &OsString, text: &str) -> Option<Vec<Piece>> {
+fn cluster(text: &str) -> Option<Piece> {
     let letters = text.strip_prefix('-').filter(|letters| !letters.starts_with('-'))?;
-    let mut pieces = Vec::new();
-    for letter in letters.chars() {
+    let flag = |letter| {
         let (name, arity) = known(&format!("-{letter}"))?;
-        (arity == Zero).then_some(())?;
-        // The words stay together at the first, so that they are written back as they came.
-        let words = if pieces.is_empty() { vec![word.clone()] } else { Vec::new() };
-        pieces.push(Piece::Flag { name, values: Vec::new(), words });
+        (arity == Zero).then_some((letter, name))
+    };
+    Some(Piece::Cluster(letters.chars().map(flag).collect::<Option<_>>()?))
+}
+
+/// Whether a bare word behind this would be one of its values.
+fn takes_more(piece: &Piece) -> bool {
+    match piece {
+        Piece::Flag { name, values, .. } => match known(name) {
+            Some((_, Many)) => true,
+            Some((_, One | Optional)) => values.is_empty(),
+            _ => false,
+        },
+        Piece::Unknown { words } => {
+            words.len() == 1 && split_flag(&words[0].to_string_lossy()).1.is_none()
+        }
+        _ => false,
     }
-    Some(pieces)
 }
 
 fn is_value(word: &OsString) -> bool {
@@ -270,84 +310,4 @@ fn is_value(word: &OsString) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(line: &[&str]) -> ClaudeArgs {
-        ClaudeArgs::parse(&line.iter().map(OsString::from).collect::<Vec<_>>())
-    }
-
-    fn resumed(line: &[&str]) -> Vec<String> {
-        let words = parse(line).for_resume().words();
-        words.iter().map(|word| word.to_string_lossy().into_owned()).collect()
-    }
-
-    #[test]
-    fn words_come_back_as_they_were_written() {
-        for line in [
-            &["-p", "hi"][..],
-            &["--allowedTools", "Bash", "Edit", "--", "-dash prompt"],
-            &["-pc", "--model=opus", "multi\nline "],
-            &["--unknown", "value", "--settings", "{}", "-r"],
-        ] {
-            assert_eq!(parse(line).words(), line.iter().map(OsString::from).collect::<Vec<_>>());
-        }
-    }
-
-    #[test]
-    fn a_resume_keeps_flags_and_leaves_out_prompt_session_model_and_mode() {
-        assert_eq!(resumed(&["--verbose", "-p", "hi"]), ["--verbose", "-p"]);
-        assert_eq!(
-            resumed(&["--model", "opus", "-c", "--permission-mode=plan", "--add-dir", "a", "b"]),
-            ["--add-dir", "a", "b"]
-        );
-        assert_eq!(resumed(&["-r", "name", "-w", "--", "-prompt"]), [""; 0]);
-        assert_eq!(resumed(&["--some-new-flag", "x", "prompt"]), ["--some-new-flag", "x"]);
-    }
-
-    #[test]
-    fn what_the_arguments_ask_for() {
-        let intents = [
-            (&["hello"][..], Intent::Conversation),
-            (&["-p", "mcp servers?"], Intent::Conversation),
-            (&["--", "mcp"], Intent::Conversation),
-            (&[], Intent::Conversation),
-            (&["mcp", "list"], Intent::Plain),
-            (&["--debug", "--version"], Intent::Plain),
-            (&["-p", "--input-format", "stream-json"], Intent::Plain),
-            (&["--bg", "work"], Intent::Plain),
-            (&["auth", "status"], Intent::Plain),
-            (&["auth", "login"], Intent::SignIn),
-            (&["setup-token"], Intent::SignIn),
-        ];
-        for (line, intent) in intents {
-            assert_eq!(parse(line).intent(), intent, "{line:?}");
-        }
-    }
-
-    #[test]
-    fn flags_are_seen_in_every_spelling_and_the_last_one_wins() {
-        assert!(parse(&["-pc"]).print() && parse(&["-pc"]).has("--continue"));
-        let twice = parse(&["--settings", "a.json", "--settings={}"]);
-        assert_eq!(twice.value("--settings").as_deref(), Some("{}"));
-        assert_eq!(parse(&["-p", "--output-format", "json"]).output_format(), OutputFormat::Json);
-        let value_like_flag = parse(&["--append-system-prompt", "-p"]);
-        assert!(!value_like_flag.print());
-    }
-
-    #[test]
-    fn the_session_is_named_only_by_an_id_that_stays() {
-        let id = "11111111-1111-4111-8111-111111111111";
-        assert_eq!(parse(&["--resume", id]).named_session().as_deref(), Some(id));
-        assert_eq!(parse(&["--resume", id, "--fork-session"]).named_session(), None);
-        assert_eq!(parse(&["--resume", "my name"]).named_session(), None);
-        assert!(parse(&["-c"]).chooses_session());
-    }
-
-    #[test]
-    fn a_word_after_an_unknown_flag_may_be_the_prompt() {
-        assert!(parse(&["--new-flag", "do it"]).prompt_is_uncertain());
-        assert!(!parse(&["--new-flag=1", "do it"]).prompt_is_uncertain());
-        assert!(parse(&["--new-flag=1", "do it"]).has_prompt());
-    }
-}
+mod tests;

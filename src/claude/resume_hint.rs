@@ -60,6 +60,10 @@ impl ResumeHint {
         let start = find(chunk, MARK)? + MARK.len();
         let end = start + find(&chunk[start..], END)?;
         let line = std::str::from_utf8(&chunk[start..end]).ok()?;
+        // more than one line, or colours within it: Claude writes neither
+        if line.contains(char::is_control) {
+            return None;
+        }
         let id = line.strip_prefix("claude ")?.rsplit_once("--resume ")?.1;
         let full = format!("claude {}--resume {id}", self.flags);
         let plain =
@@ -151,6 +155,15 @@ mod tests {
         let hint = ResumeHint { flags: "--verbose ".into() };
         for chunk in [&b"Resume this session with: x"[..], b"", b"\xff\x1b[2mclaude --resume"] {
             assert_eq!(hint.rewrite(chunk, 80), None);
+        }
+    }
+
+    #[test]
+    fn what_reaches_over_more_than_the_line_is_left_alone() {
+        let hint = ResumeHint { flags: "--verbose ".into() };
+        for between in ["\r\n\x1b[1mmore\x1b[0m ", "\x0e"] {
+            let chunk = [MARK, b"claude ", between.as_bytes(), b"--resume 6a", END].concat();
+            assert_eq!(hint.rewrite(&chunk, 80), None, "{between:?}");
         }
     }
 }

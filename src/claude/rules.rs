@@ -30,6 +30,9 @@ const BUILT_IN: &str = include_str!("rules.toml");
 /// Only this much of a text is looked at (bytes, from its start).
 const LONGEST_TEXT: usize = 16 << 10;
 
+/// A rule's pattern, compiled, is no larger than this (bytes).
+const ONE_PATTERN_BYTES: usize = 10 << 20;
+
 /// Where something was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -94,7 +97,7 @@ pub struct Classified {
 }
 
 fn folded(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).case_insensitive(true).build()
+    RegexBuilder::new(pattern).case_insensitive(true).size_limit(ONE_PATTERN_BYTES).build()
 }
 
 /// All rules, the user's before the built-in ones.
@@ -186,7 +189,10 @@ impl Rules {
                 })
             });
             let places = places.collect();
-            let set = RegexSetBuilder::new(&patterns).case_insensitive(true).build();
+            // the limit for one holds for each; together they may need as many times as much
+            let limit = ONE_PATTERN_BYTES * (patterns.len() + 1);
+            let set =
+                RegexSetBuilder::new(&patterns).case_insensitive(true).size_limit(limit).build();
             Compiled { rules, set: set.expect("each pattern was built alone"), places }
         })
     }

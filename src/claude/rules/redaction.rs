@@ -15,8 +15,9 @@ pub(super) const EXCERPT: usize = 200;
 /// A text without tokens, keys, addresses and request bodies.
 fn redacted(text: &str) -> Cow<'_, str> {
     static SECRET: LazyLock<Regex> = LazyLock::new(|| {
-        // a body in braces, however torn; keys; bearers; long opaque words; addresses
-        let pattern = r#"(?is)(\{.*)|(<(?:!doctype|html|head|body)\b.*)|sk-[a-z0-9_-]{6,}|\b(?:Bearer|Basic)\s+[^\s"',;]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b(?:[a-z]{0,8}_?token|key|secret|password)\s*[=:]\s*[^\s"',;]+|\b[a-z0-9_+/=-]{40,}"#;
+        // a body in braces, however torn; a page; keys; addresses; what follows a label, or labels
+        // ("token: Bearer …"); long opaque words
+        let pattern = r#"(?is)(\{.*)|(<(?:!doctype|html|head|body)\b.*)|sk-[a-z0-9_-]{6,}|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b(?:(?:\bBearer|\bBasic)\s+|\b(?:[a-z]{0,8}_?token|key|secret|password)\s*[=:]\s*)+[^\s"',;]+|\b[a-z0-9_+/=-]{40,}"#;
         Regex::new(pattern).expect("the pattern is constant")
     });
     SECRET.replace_all(text, |found: &regex::Captures<'_>| match (found.get(1), found.get(2)) {
@@ -102,5 +103,20 @@ mod tests {
             "first\n(body left out)\n after [redacted]\n[redacted] \\u{1b}[31mred\nlast\n"
         );
         assert_eq!(redact("12345\n67890\n", 8), "12345\n");
+    }
+
+    #[test]
+    fn a_label_behind_a_label_does_not_pass_for_the_secret() {
+        for text in [
+            "token: Bearer Qz7x",
+            "Basic Bearer Qz7x",
+            "auth_token=Basic key: Qz7x",
+            "x key= Bearer\u{a0}Qz7x",
+            "Bearer Basic\tBearer Qz7x",
+        ] {
+            assert!(!redact(text, 100).contains("Qz7x"), "{text}");
+            assert!(!excerpt(text).contains("Qz7x"), "{text}");
+        }
+        assert_eq!(excerpt("Bearer Basic"), "[redacted]");
     }
 }

@@ -743,6 +743,17 @@ fn a_users_rule_is_tried_first_and_a_wrong_one_is_named_with_its_cure() {
 }
 
 #[test]
+fn large_patterns_of_the_users_stop_no_run() {
+    let table = |number: usize| {
+        let text = format!("id = 'r{number}'\npattern = 'x\\w{{40}}'\nclass = 'api'");
+        text.parse::<toml::Table>().expect("toml")
+    };
+    let (rules, wrong) = Rules::new(&(0..6).map(table).collect::<Vec<_>>());
+    assert_eq!(wrong, []);
+    assert_eq!(rules.classify(&look(Place::Result, "unheard of", &now())), None);
+}
+
+#[test]
 fn an_excerpt_holds_no_secret_no_address_and_no_body() {
     let text = "API Error: 401 key sk-ant-oat01-Ab_9-x Authorization: Bearer abc.def someone@example.org \
         token=hunter2 eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9eyJzdWIiOiIxIn0 {\"messages\":[\"my\nprompt\"";
