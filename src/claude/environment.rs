@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::args::ClaudeArgs;
-use super::{settings, status_line};
+use super::status_line;
 use crate::paths;
 
 /// Looks up an environment variable; empty values count as unset.
@@ -66,8 +66,14 @@ impl fmt::Debug for Environment {
 impl Environment {
     /// What a claude with these arguments would see in this directory. Without a terminal it
     /// heeds a project's settings unasked; at one (`asks_for_trust`) only once they are trusted.
+    /// `given` is what `--settings` holds: it may be a pipe, which can be read only once.
     #[must_use]
-    pub fn of_claude(user: &ClaudeArgs, cwd: &Path, asks_for_trust: bool) -> Self {
+    pub fn of_claude(
+        user: &ClaudeArgs,
+        given: Option<&Map<String, Value>>,
+        cwd: &Path,
+        asks_for_trust: bool,
+    ) -> Self {
         let sources = user.value("--setting-sources");
         let heeds = |source: &str| {
             sources.as_ref().is_none_or(|all| all.split(',').any(|one| one.trim() == source))
@@ -75,9 +81,8 @@ impl Environment {
         let project = !asks_for_trust || status_line::is_trusted(cwd);
         let mut environment = Self::default();
         environment.add_file(managed_settings());
-        if let Some(value) = user.value("--settings") {
-            let settings = settings::read_user(&value, cwd).unwrap_or_default();
-            environment.add(PathBuf::from("--settings"), settings);
+        if let Some(settings) = given {
+            environment.add(PathBuf::from("--settings"), settings.clone());
         }
         for (source, file, heeded) in [
             ("local", cwd.join(".claude/settings.local.json"), project),
@@ -211,7 +216,11 @@ mod tests {
         let read = |words: &[&str], asks_for_trust| {
             let words: Vec<_> = words.iter().map(Into::into).collect();
             let user = ClaudeArgs::parse(&words);
-            Environment::of_claude(&user, dir.path(), asks_for_trust).var("CLAUDE_SAFE_T")
+            let given = user.value("--settings").map(|value| {
+                crate::claude::settings::read_user(&value, dir.path()).expect("settings")
+            });
+            Environment::of_claude(&user, given.as_ref(), dir.path(), asks_for_trust)
+                .var("CLAUDE_SAFE_T")
         };
         assert_eq!(read(&[], false), None);
         write(".claude/settings.json", "project");

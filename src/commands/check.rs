@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 async fn gather() -> Report {
     let now = Timestamp::now();
     let cwd = std::env::current_dir().unwrap_or_default();
-    let env = Environment::of_claude(&ClaudeArgs::parse(&[]), &cwd, true);
+    let env = Environment::of_claude(&ClaudeArgs::parse(&[]), None, &cwd, true);
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let (config, problems) = config::load(&crate::paths::config_file(), Profile::Base, variables);

@@ -236,7 +236,10 @@ fn prepare(
     let mut plan = LaunchPlan::new(claude, user.clone(), message);
     plan.mark = Some(Mark::below(false));
     let cwd = std::env::current_dir().unwrap_or_default();
-    let environment = Environment::of_claude(&user, &cwd, mode == Mode::Terminal);
+    // Once and for all: it may be a pipe, as with `--settings <(…)`.
+    let given = user.value("--settings").map(|value| settings::read_user(&value, &cwd)).transpose();
+    let seen = given.as_ref().ok().and_then(Option::as_ref);
+    let environment = Environment::of_claude(&user, seen, &cwd, mode == Mode::Terminal);
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     plan.watchdog = config.switch("claude.retry_watchdog")
         && credentials::read(&claude_dir, &environment, jiff::Timestamp::now()).is_oauth()
@@ -255,7 +258,9 @@ fn prepare(
             Mode::Headless if user.has("--include-hook-events") => &[],
             Mode::Headless => hooks::HEADLESS_EVENTS,
         };
-        plan.settings = write_settings(&user, &run_dir, hooks.path(), events, refresh);
+        plan.settings = given.ok().and_then(|given| {
+            write_settings(given.unwrap_or_default(), &run_dir, hooks.path(), events, refresh)
+        });
     }
     let keeps_sessions = !user.has("--no-session-persistence") && !set(CHILD_SESSION);
     if mode == Mode::Headless && !user.chooses_session() && keeps_sessions {
@@ -325,19 +330,15 @@ fn usable_state_dir() -> PathBuf {
     [paths::state_dir(), paths::runtime_dir()].into_iter().find(usable).unwrap_or(own_temporary)
 }
 
-/// The settings file with ours and the user's; none when theirs cannot be read, so that Claude
-/// itself says what is wrong with them.
+/// The settings file with ours and the user's. Where theirs cannot be read there is none of ours,
+/// so that Claude itself says what is wrong with them.
 fn write_settings(
-    user: &ClaudeArgs,
+    own: serde_json::Map<String, serde_json::Value>,
     run_dir: &Path,
     socket: &Path,
     events: &[&str],
     refresh_seconds: Option<u64>,
 ) -> Option<PathBuf> {
-    let own = match user.value("--settings") {
-        Some(value) => settings::read_user(&value, &std::env::current_dir().ok()?).ok()?,
-        None => serde_json::Map::new(),
-    };
     let program = std::env::current_exe().ok()?;
     let file = run_dir.join("settings.json");
     let write = || -> io::Result<()> {

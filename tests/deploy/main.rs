@@ -1,7 +1,9 @@
 //! The files of `deploy/`, run by the real schedulers where a machine can have them: a systemd
 //! user manager in a mount namespace of its own, and a Slurm cluster of one node on loopback; what
-//! is plain shell, by a shell; and what is given to people, packed and installed.
+//! is plain shell, by a shell; the rest, held against its schema; and what is given to people,
+//! packed and installed.
 
+mod linters;
 mod package;
 mod slurm;
 mod steps;

@@ -31,7 +31,7 @@ fn step(name: &str) -> String {
     let indent = block.len() - block.trim_start().len();
     let lines =
         block.lines().take_while(|line| line.len() > indent && line[..indent].trim().is_empty());
-    lines.map(|line| format!("{}\n", &line[indent..])).collect()
+    lines.map(|line| &line[indent..]).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
