@@ -9,6 +9,8 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use jiff::ZonedDateTime;
 use nix::fcntl::{Flock, FlockArg};
@@ -17,6 +19,9 @@ use crate::config::Config;
 
 /// Where our own key may stand in the environment.
 pub const VARIABLE: &str = "CLAUDE_SAFE_API_KEY";
+
+/// How long `api_key.command` may take; nothing else goes on meanwhile.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(15);
 
 /// A key. It shows itself to nobody.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,23 +72,43 @@ fn read(config: &Config) -> Result<Key, NoKey> {
         std::fs::read_to_string(&file)
             .map_err(|error| NoKey::Unreadable(file.display().to_string(), error.to_string()))?
     } else if let Some(command) = config.text("api_key.command") {
-        // The command itself may hold a secret: it is not named.
-        let fail = |reason: String| NoKey::Unreadable("`api_key.command`".into(), reason);
-        let output = Command::new("sh")
-            .args(["-c", command])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output()
-            .map_err(|error| fail(error.to_string()))?;
-        if !output.status.success() {
-            return Err(fail(output.status.to_string()));
-        }
-        String::from_utf8(output.stdout).map_err(|_| fail("it is not text".into()))?
+        said_by(command, COMMAND_PATIENCE)?
     } else {
         return Err(NoKey::Missing);
     };
     let found = found.trim();
     if found.is_empty() { Err(NoKey::Missing) } else { Ok(Key(found.to_owned())) }
+}
+
+/// What a command prints. One that takes too long (it may ask somebody who is not there) is ended.
+fn said_by(command: &str, patience: Duration) -> Result<String, NoKey> {
+    // The command itself may hold a secret: it is not named.
+    let fail = |reason: String| NoKey::Unreadable("`api_key.command`".into(), reason);
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| fail(error.to_string()))?;
+    let mut stdout = child.stdout.take().expect("it is piped");
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut said = String::new();
+        let read = stdout.read_to_string(&mut said).map(|_| said);
+        // Nobody listens any more if it took too long.
+        let _ = sender.send(read);
+    });
+    let Ok(said) = receiver.recv_timeout(patience) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(fail(format!("it said nothing for {} s", patience.as_secs())));
+    };
+    let status = child.wait().map_err(|error| fail(error.to_string()))?;
+    if !status.success() {
+        return Err(fail(status.to_string()));
+    }
+    said.map_err(|error| fail(error.to_string()))
 }
 
 /// Adds one to today's count unless it is at its limit; whether it was added.
@@ -136,5 +161,17 @@ mod tests {
         let key = read(&config).expect("there is one");
         assert_eq!(key.expose(), "sk-secret");
         assert_eq!(format!("{key:?}"), "Key(…)");
+    }
+
+    #[test]
+    fn a_command_gives_the_key_fails_or_is_ended_after_a_while() {
+        assert_eq!(
+            said_by("echo sk-secret", Duration::from_secs(60)).expect("a key"),
+            "sk-secret\n"
+        );
+        let failed = said_by("exit 3", Duration::from_secs(60)).expect_err("no key").to_string();
+        assert!(failed.contains("exit status: 3"), "{failed}");
+        let hung = said_by("exec sleep 600", Duration::ZERO).expect_err("no key").to_string();
+        assert!(hung.contains("it said nothing"), "{hung}");
     }
 }
