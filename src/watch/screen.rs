@@ -107,10 +107,12 @@ impl Screen {
             return;
         }
         let backlog = std::mem::take(&mut self.backlog);
-        self.guarded(|parser| parser.process(&backlog));
+        // The parser loses text behind a character that came in two pieces: half of one waits.
+        let whole = backlog.len() - unfinished(&backlog);
+        self.guarded(|parser| parser.process(&backlog[..whole]));
         // the allocation is kept for the next backlog
         self.backlog = backlog;
-        self.backlog.clear();
+        self.backlog.drain(..whole);
     }
 
     fn guarded(&mut self, work: impl FnOnce(&mut vt100::Parser<Notices>)) {
@@ -126,6 +128,40 @@ impl Screen {
     }
 }
 
+/// How many bytes at the end are the beginning of a UTF-8 character.
+fn unfinished(bytes: &[u8]) -> usize {
+    for (before, byte) in bytes.iter().rev().take(3).enumerate() {
+        let length = match byte {
+            0x80..=0xbf => continue,
+            0xc2..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf4 => 4,
+            _ => 1,
+        };
+        return if length > before + 1 { before + 1 } else { 0 };
+    }
+    0
+}
+
 fn extent(size: u16) -> NonZeroU16 {
     NonZeroU16::new(size.min(LARGEST)).unwrap_or(NonZeroU16::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_that_comes_in_pieces_costs_no_text_behind_it() {
+        let text = "try 2 · ← 4 s \u{a0}… 𝄞.";
+        let mut whole = Screen::new(24, 80);
+        whole.feed(text.as_bytes());
+        for cut in 1..text.len() {
+            let mut screen = Screen::new(24, 80);
+            screen.feed(&text.as_bytes()[..cut]);
+            screen.text();
+            screen.feed(&text.as_bytes()[cut..]);
+            assert_eq!(screen.text(), whole.text(), "cut at {cut}");
+        }
+    }
 }
