@@ -146,13 +146,9 @@ impl Rules {
     /// What an observation means; `None` if no rule knows it, or if it is no failure.
     #[must_use]
     pub fn classify(&self, seen: &Observation<'_>) -> Option<Classified> {
-        let compiled = self.compiled();
         let text = fold(seen.text);
-        let status = seen.status.or_else(|| status_in(&text));
-        let matched = compiled.set.matches(&text);
-        let (rule, place) = compiled.rules.iter().zip(&compiled.places).find(|(rule, place)| {
-            place.is_none_or(|place| matched.matched(place)) && rule.applies(seen, status)
-        })?;
+        let (status, mut hits) = self.hits(seen, &text);
+        let (rule, place) = hits.next()?;
         let kind = match rule.kind? {
             FailureKind::UsageLimit { .. } => {
                 FailureKind::UsageLimit { resets: resets(&text, seen.now) }
@@ -161,7 +157,7 @@ impl Rules {
         };
         // in a long output the words that matched may stand far from its start
         let at = place
-            .and_then(|place| folded(&compiled.set.patterns()[place]).ok())
+            .and_then(|place| folded(&self.compiled().set.patterns()[place]).ok())
             .and_then(|pattern| pattern.find(&text))
             .map_or(0, |found| if found.end() > EXCERPT { found.start() } else { 0 });
         let evidence = Evidence {
@@ -170,6 +166,36 @@ impl Rules {
             excerpt: excerpt(&text[at..]),
         };
         Some(Classified { kind, status, evidence, trust: rule.trust_on(seen.version) })
+    }
+
+    /// Every rule that holds for this observation, in the order in which they are tried: the
+    /// first of them decides.
+    #[must_use]
+    pub fn matching(&self, seen: &Observation<'_>) -> Vec<&Rule> {
+        self.hits(seen, &fold(seen.text)).1.map(|(rule, _)| rule).collect()
+    }
+
+    /// Whether any rule holds for this observation, be it one that names no failure.
+    #[must_use]
+    pub fn know(&self, seen: &Observation<'_>) -> bool {
+        self.hits(seen, &fold(seen.text)).1.next().is_some()
+    }
+
+    /// The status that the observation tells, and the rules that hold for it, each with its
+    /// pattern's place in the set. `text` is the observation's, folded.
+    fn hits(
+        &self,
+        seen: &Observation<'_>,
+        text: &str,
+    ) -> (Option<u16>, impl Iterator<Item = (&Rule, Option<usize>)>) {
+        let compiled = self.compiled();
+        let status = seen.status.or_else(|| status_in(text));
+        let matched = compiled.set.matches(text);
+        let rules = compiled.rules.iter().zip(compiled.places.iter().copied());
+        let hits = rules.filter(move |(rule, place)| {
+            place.is_none_or(|place| matched.matched(place)) && rule.applies(seen, status)
+        });
+        (status, hits)
     }
 
     fn compiled(&self) -> &Compiled {

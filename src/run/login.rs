@@ -110,7 +110,7 @@ fn failure(run: &Run, exit: ExitReason, words: &str) -> Option<Failure> {
     let found = run.rules.classify(&seen);
     // The line of the question may hold the code.
     let is_question = last.contains("Paste code");
-    if found.is_none() && run.rules.matching(&seen).is_empty() && !is_question {
+    if found.is_none() && !run.rules.know(&seen) && !is_question {
         unknown::keep(&run.state_dir, "screen", last);
     }
     let Classified { kind, status, evidence, .. } = found?;

@@ -242,7 +242,7 @@ impl Watcher {
                 now: wall,
             };
             let found = rules.classify(&observation);
-            strange = found.is_none() && rules.matching(&observation).is_empty();
+            strange = found.is_none() && !rules.know(&observation);
             found
         };
         let told = self.reported_line.is_some() && self.reported_line == read.tail.last_uuid;
@@ -352,7 +352,7 @@ impl Watcher {
                     return failure(found.kind, found.status, found.evidence);
                 }
                 // what no rule knows is the user's to read: Claude's text and code pass through
-                let known = observation.is_some_and(|seen| !rules.matching(&seen).is_empty());
+                let known = observation.is_some_and(|seen| rules.know(&seen));
                 let chosen = self.last_key.is_some_and(|at| now.duration_since(at) < USER_ENDED);
                 if !known && !chosen {
                     self.unknown = Unknown::Seen;

@@ -1,9 +1,9 @@
-//! The rules as people look at them: listed, and tested on a text. Pure.
+//! The rules as people look at them. Pure.
 
 use serde::Serialize;
 
 use super::rule::{Bound, SignInIs};
-use super::{Observation, Place, Rule, Rules, Trust, fold, status_in};
+use super::{Place, Rule, Trust};
 
 /// A rule in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -97,27 +97,9 @@ impl Rule {
     }
 }
 
-impl Rules {
-    /// Every rule that holds for this observation, in the order in which they are tried: the
-    /// first of them decides.
-    #[must_use]
-    pub fn matching(&self, seen: &Observation<'_>) -> Vec<&Rule> {
-        let compiled = self.compiled();
-        let text = fold(seen.text);
-        let status = seen.status.or_else(|| status_in(&text));
-        let matched = compiled.set.matches(&text);
-        let rules = compiled.rules.iter().zip(&compiled.places);
-        rules
-            .filter(|(rule, place)| {
-                place.is_none_or(|place| matched.matched(place)) && rule.applies(seen, status)
-            })
-            .map(|(rule, _)| rule)
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{Observation, Rules};
     use super::*;
 
     #[test]
