@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::args::ClaudeArgs;
-use super::status_line;
+use super::settings::read_file;
+use super::status_line::is_trusted;
 use crate::paths;
 
 /// Looks up an environment variable; empty values count as unset.
@@ -78,7 +79,10 @@ impl Environment {
         let heeds = |source: &str| {
             sources.as_ref().is_none_or(|all| all.split(',').any(|one| one.trim() == source))
         };
-        let project = !asks_for_trust || status_line::is_trusted(cwd);
+        // It can be large: read once.
+        let config = read_file(&paths::claude_json());
+        let is_trusted = || config.as_ref().is_some_and(|config| is_trusted(config, cwd));
+        let project = !asks_for_trust || is_trusted();
         let mut environment = Self::default();
         environment.add_file(managed_settings());
         if let Some(settings) = given {
@@ -93,13 +97,14 @@ impl Environment {
                 environment.add_file(file);
             }
         }
-        environment.add_file(paths::claude_json());
+        if let Some(config) = config {
+            environment.add(paths::claude_json(), config);
+        }
         environment
     }
 
     fn add_file(&mut self, file: PathBuf) {
-        let read = std::fs::read(&file).ok();
-        if let Some(settings) = read.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        if let Some(settings) = read_file(&file) {
             self.add(file, settings);
         }
     }

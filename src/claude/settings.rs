@@ -38,6 +38,12 @@ pub fn read_user(value: &str, cwd: &Path) -> Result<Map<String, Value>, NotMerge
     serde_json::from_str(&text).map_err(|_| NotMergeable)
 }
 
+/// A file of Claude's that holds a JSON object; `None` if it cannot be read as one.
+#[must_use]
+pub fn read_file(file: &Path) -> Option<Map<String, Value>> {
+    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+}
+
 /// The user's settings with ours added.
 #[must_use]
 pub fn merge(mut user: Map<String, Value>, add: Injection<'_>) -> Value {

@@ -3,7 +3,7 @@
 //! It never fails and never speaks on stderr.
 
 use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::settings::read_file;
 use crate::notice::Notice;
 
 /// The hidden word that makes us a status line; parsed before anything else.
@@ -147,27 +148,23 @@ fn user_line(run_dir: &Path, input: &Value) -> Option<UserLine> {
     let mut places = vec![run_dir.join(FLAG_FILE)];
     if let Some(project) = project.map(Path::new)
         && project != crate::paths::home()
-        && is_trusted(project)
+        && read_file(&crate::paths::claude_json())
+            .is_some_and(|config| is_trusted(&config, project))
     {
         places.push(project.join(".claude/settings.local.json"));
         places.push(project.join(".claude/settings.json"));
     }
     places.push(claude_dir.join("settings.json"));
-    places.iter().find_map(|place| line_of(&read_object(place)?))
+    places.iter().find_map(|place| line_of(&read_file(place)?))
 }
 
 /// Whether the user trusted this directory or one above it: without that Claude runs no
-/// command of a project's.
-pub(super) fn is_trusted(project: &Path) -> bool {
-    let Some(config) = read_object(&crate::paths::claude_json()) else { return false };
+/// command of a project's. `config` is what `.claude.json` holds.
+pub(super) fn is_trusted(config: &Map<String, Value>, project: &Path) -> bool {
     let trusted = |dir: &Path| {
         config["projects"][dir.to_string_lossy().as_ref()]["hasTrustDialogAccepted"] == true
     };
     config.contains_key("projects") && project.ancestors().any(trusted)
-}
-
-fn read_object(path: &PathBuf) -> Option<Map<String, Value>> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 fn line_of(settings: &Map<String, Value>) -> Option<UserLine> {

@@ -223,10 +223,11 @@ fn prepare(
     crate::logging::start(&state_dir, config.get("log.level").0);
     let run_dir = state_dir.join("runs").join(&id);
     paths::private_dir(&run_dir)?;
+    let cwd = std::env::current_dir().unwrap_or_default();
     let mut journal = Journal::open(&state_dir, &id);
     journal.record(Event::RunStarted {
         pid: std::process::id().cast_signed(),
-        cwd: std::env::current_dir().unwrap_or_default(),
+        cwd: cwd.clone(),
         mode,
         claude_version: version::at_hand(&claude, &state_dir).map(|version| version.to_string()),
         job: args.job.clone(),
@@ -235,7 +236,6 @@ fn prepare(
     let message = config.get("retry.message").0.to_owned();
     let mut plan = LaunchPlan::new(claude, user.clone(), message);
     plan.mark = Some(Mark::below(false));
-    let cwd = std::env::current_dir().unwrap_or_default();
     // Once and for all: it may be a pipe, as with `--settings <(…)`.
     let given = user.value("--settings").map(|value| settings::read_user(&value, &cwd)).transpose();
     let seen = given.as_ref().ok().and_then(Option::as_ref);
