@@ -98,19 +98,22 @@ fn written(
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
     let files = std::fs::read_dir(claude_dir.join("projects").join(project)).ok()?.flatten();
-    let conversations = files.filter(|entry| is_conversation(&entry.path())).filter_map(|entry| {
-        // Old versions make an empty one at each start.
-        let meta = entry.metadata().ok().filter(|meta| meta.len() > 0)?;
-        Some((meta.modified().ok()?, entry.path()))
-    });
+    let conversations =
+        files.filter(|entry| session_of(&entry.path()).is_some()).filter_map(|entry| {
+            // Old versions make an empty one at each start.
+            let meta = entry.metadata().ok().filter(|meta| meta.len() > 0)?;
+            Some((meta.modified().ok()?, entry.path()))
+        });
     Some(conversations.filter(move |(modified, _)| *modified >= since))
 }
 
-/// Named after a session's id; sub-agents have files of their own beside (`agent-….jsonl`).
-fn is_conversation(path: &Path) -> bool {
-    let named = path.file_stem().and_then(|stem| stem.to_str());
-    path.extension().is_some_and(|extension| extension == "jsonl")
-        && named.is_some_and(|stem| uuid::Uuid::try_parse(stem).is_ok())
+/// The session that a transcript is of, and named after; sub-agents have files of their own beside
+/// (`agent-….jsonl`).
+#[must_use]
+pub fn session_of(path: &Path) -> Option<&str> {
+    let id = path.file_stem()?.to_str()?;
+    let is_transcript = path.extension()? == "jsonl" && uuid::Uuid::try_parse(id).is_ok();
+    is_transcript.then_some(id)
 }
 
 /// Reads the end of a transcript.

@@ -4,7 +4,6 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -283,12 +282,11 @@ fn learn_continued(run: &mut Run) {
         return;
     }
     let Ok(cwd) = std::env::current_dir() else { return };
-    let since = Duration::try_from(run.began.duration_since(Timestamp::UNIX_EPOCH));
-    let since = SystemTime::UNIX_EPOCH + since.unwrap_or_default();
+    let Ok(since) = SystemTime::try_from(run.began) else { return };
     let Some(path) = transcript::only(&run.claude_dir, &cwd, since) else { return };
     let prompted = transcript::tail(&path).ok().and_then(|tail| tail.prompted_at);
     if prompted.is_some_and(|at| at >= run.began)
-        && let Some(id) = path.file_stem().and_then(|stem| stem.to_str())
+        && let Some(id) = transcript::session_of(&path)
     {
         run.learn_session(id);
     }

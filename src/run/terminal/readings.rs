@@ -66,8 +66,7 @@ impl Witness {
     fn newest(&self, run: &mut Run) -> Option<PathBuf> {
         let cwd = std::env::current_dir().ok()?;
         let path = transcript::newest(&run.claude_dir, &cwd, self.launched)?;
-        let id = path.file_stem()?.to_str()?.to_owned();
-        run.learn_session(&id);
+        run.learn_session(transcript::session_of(&path)?);
         Some(path)
     }
 }
