@@ -3,16 +3,15 @@
 //! exactly that screen, which leads back to where a fresh code is pasted. Any key of the person's
 //! ends it. `auth login` has no such screen: it leaves.
 
-use std::future::{pending, poll_fn};
-use std::task::Poll;
+use std::future::pending;
 use std::time::{Duration, Instant};
 
 use crate::claude::rules::{Observation, Place};
 use crate::ladder::Standing;
-use crate::launch::terminal::{Relay, guarded};
+use crate::launch::terminal::Relay;
 use crate::notify::Occasion;
 use crate::run::advice::what;
-use crate::run::terminal::{Contained, Future, token_endpoint_answers};
+use crate::run::terminal::{Contained, Future, contained, token_endpoint_answers};
 use crate::run::{Run, now_here};
 use crate::service::Health;
 use crate::watch::{Failure, FailureKind, Input, InputSplitter, Key, Panel, Screen, TurnState};
@@ -90,12 +89,7 @@ impl OwnScreen {
     /// Ends when the token endpoint answers while it is waited for.
     pub(super) async fn answers(&mut self) {
         let Stage::Waiting(_, answers) = &mut self.stage else { return pending().await };
-        let polled = poll_fn(|cx| match guarded(|| answers.as_mut().poll(cx)) {
-            Some(Poll::Ready(())) => Poll::Ready(true),
-            Some(Poll::Pending) => Poll::Pending,
-            None => Poll::Ready(false),
-        });
-        if !polled.await {
+        if contained(answers).await.is_none() {
             self.stage = Stage::Watching;
         }
     }

@@ -35,6 +35,7 @@ use crate::watch::{
 };
 
 pub(in crate::run) use launching::spawned;
+pub(in crate::run) use progress::contained;
 pub(in crate::run) use signing_in::token_endpoint_answers;
 
 use launching::rewrite_last_words;

@@ -27,7 +27,7 @@ use crate::plan::Continuation;
 use crate::watch::{ExitReason, Failure, TurnState, Verdict, is_typable};
 
 use attempt::Ended;
-pub(in crate::run) use attempt::{Future, spawned, token_endpoint_answers, until};
+pub(in crate::run) use attempt::{Future, contained, spawned, token_endpoint_answers, until};
 pub(in crate::run) use contained::Contained;
 
 /// Someone who does not answer within this says no.

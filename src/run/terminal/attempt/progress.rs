@@ -21,22 +21,23 @@ pub(super) enum Done {
 }
 
 pub(super) async fn progress(stage: &mut Stage) -> Done {
-    match stage {
-        Stage::Weighing(_, health) => contained(health, Done::Health).await,
-        Stage::Waiting { end, .. } => contained(end, Done::Wait).await,
+    let done = match stage {
+        Stage::Weighing(_, health) => contained(health).await.map(Done::Health),
+        Stage::Waiting { end, .. } => contained(end).await.map(Done::Wait),
         Stage::SigningIn(Return::Waiting(_, answers)) => {
-            contained(answers, |()| Done::Answers).await
+            contained(answers).await.map(|()| Done::Answers)
         }
         _ => pending().await,
-    }
+    };
+    done.unwrap_or(Done::Panicked)
 }
 
-/// Polls what is ours alone, so that its panic is no end of the relay.
-async fn contained<T>(future: &mut Future<T>, done: impl Fn(T) -> Done) -> Done {
+/// Polls what is ours alone, so that its panic is no end of the relay: `None` if it panicked.
+pub(in crate::run) async fn contained<T>(future: &mut Future<T>) -> Option<T> {
     poll_fn(|cx| match guarded(|| future.as_mut().poll(cx)) {
-        Some(Poll::Ready(value)) => Poll::Ready(done(value)),
+        Some(Poll::Ready(value)) => Poll::Ready(Some(value)),
         Some(Poll::Pending) => Poll::Pending,
-        None => Poll::Ready(Done::Panicked),
+        None => Poll::Ready(None),
     })
     .await
 }
