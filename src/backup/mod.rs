@@ -22,7 +22,7 @@ pub mod restore;
 mod secret;
 pub mod select;
 pub mod snapshot;
-mod space;
+pub mod space;
 pub mod store;
 pub mod users;
 

@@ -50,7 +50,7 @@ impl SignIn {
 }
 
 /// The switches by which another company serves the answers.
-const PROVIDERS: [&str; 6] = [
+pub const PROVIDERS: [&str; 6] = [
     "CLAUDE_CODE_USE_BEDROCK",
     "CLAUDE_CODE_USE_ANTHROPIC_AWS",
     "CLAUDE_CODE_USE_MANTLE",
@@ -59,18 +59,23 @@ const PROVIDERS: [&str; 6] = [
     "CLAUDE_CODE_USE_FOUNDRY",
 ];
 
+/// The variable with a key that Claude would use instead of a subscription.
+pub fn key_variable(environment: &impl Lookup) -> Option<&'static str> {
+    let keys = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"];
+    keys.into_iter().find(|name| environment.var(name).is_some())
+}
+
 /// Reads the sign-in below Claude's configuration directory, with the environment that Claude
 /// sees.
 #[must_use]
 pub fn read(claude_dir: &Path, environment: &impl Lookup, now: Timestamp) -> SignIn {
-    let set = |name: &str| environment.var(name).is_some();
     if PROVIDERS.iter().any(|name| environment.var(name).is_some_and(|value| is_on(&value))) {
         return SignIn::Provider;
     }
-    if set("ANTHROPIC_API_KEY") || set("ANTHROPIC_AUTH_TOKEN") {
+    if key_variable(environment).is_some() {
         return SignIn::ApiKey;
     }
-    if set("CLAUDE_CODE_OAUTH_TOKEN") {
+    if environment.var("CLAUDE_CODE_OAUTH_TOKEN").is_some() {
         return SignIn::Token;
     }
     match std::fs::read(claude_dir.join(".credentials.json")) {

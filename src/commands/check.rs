@@ -82,7 +82,7 @@ async fn gather() -> Report {
     let sign_in = SignInSeen {
         used: credentials::read(&claude_dir, &env, now),
         stored: credentials::read(&claude_dir, &|_: &str| None, now),
-        key_variable: local::key_variable(&env),
+        key_variable: credentials::key_variable(&env),
     };
     let mut findings = local::findings(&claude_dir, &env, &network, sign_in.used);
     findings.extend(local::from_settings(&env));

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::output::{Bar, Output, remarks, size, summary};
+use super::output::{Bar, Output, remarks, summary};
+use crate::backup::space::in_words as size;
 use crate::backup::{Snapshot, Source, Store, prune, shown};
 
 pub(super) fn create(

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::output::{Bar, Output, remarks, size, summary};
+use super::output::{Bar, Output, remarks, summary};
 use crate::backup::compare::{self, Change};
 use crate::backup::manifest::Kind;
+use crate::backup::space::in_words as size;
 use crate::backup::{Error, Snapshot, Source, Store, prune, shown};
 
 pub(super) fn list(store: &Store, out: &mut Output) -> anyhow::Result<ExitCode> {

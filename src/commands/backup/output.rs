@@ -78,10 +78,6 @@ pub(super) fn summary(manifest: &Manifest) -> Value {
     })
 }
 
-pub(super) fn size(bytes: u64) -> String {
-    indicatif::BinaryBytes(bytes).to_string()
-}
-
 /// What a person should know about a snapshot.
 pub(super) fn remarks(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
     for one in &manifest.left_out {

@@ -5,11 +5,11 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::report::Finding;
-use crate::claude::credentials::SignIn;
+use crate::backup::space;
+use crate::claude::credentials::{PROVIDERS, SignIn};
 use crate::claude::environment::{Environment, Lookup, managed_settings, process_env};
 use crate::service::{Network, Sighting};
 
@@ -18,21 +18,10 @@ const LOW_DISK_BYTES: u64 = 100 << 20;
 /// A clock that is off by more (seconds) makes sign-ins fail.
 const CLOCK_FAULT_S: i64 = 300;
 
-/// The variable with a key that Claude would use instead of a subscription.
-pub fn key_variable(env: &impl Lookup) -> Option<&'static str> {
-    ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"].into_iter().find(|name| env.var(name).is_some())
-}
-
-/// Variables that say where Claude goes, how, and as whom.
-const TELLING: [&str; 28] = [
-    "ANTHROPIC_BASE_URL",
-    "CLAUDE_CODE_USE_GATEWAY",
-    "CLAUDE_CODE_USE_BEDROCK",
-    "CLAUDE_CODE_USE_ANTHROPIC_AWS",
-    "CLAUDE_CODE_USE_MANTLE",
-    "CLAUDE_CODE_USE_VERTEX",
-    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
-    "CLAUDE_CODE_USE_FOUNDRY",
+/// Variables that say where Claude goes: to a gateway, or to a provider …
+const GATEWAYS: [&str; 2] = ["ANTHROPIC_BASE_URL", "CLAUDE_CODE_USE_GATEWAY"];
+/// … and how, and as whom.
+const WAYS: [&str; 20] = [
     "ANTHROPIC_BEDROCK_BASE_URL",
     "ANTHROPIC_VERTEX_BASE_URL",
     "ANTHROPIC_FOUNDRY_BASE_URL",
@@ -57,10 +46,10 @@ const TELLING: [&str; 28] = [
 
 /// Which of them come from Claude's settings, and from which file: nobody looks there.
 pub fn from_settings(env: &Environment) -> Vec<Finding> {
-    let told = TELLING.iter().filter_map(|name| {
+    let telling = GATEWAYS.iter().chain(&PROVIDERS).chain(&WAYS);
+    let told = telling.filter_map(|name| {
         let file = env.place(name)?.display();
-        let own = process_env(name).filter(|own| !own.is_empty());
-        Some(Finding::note(match (env.var(name), own) {
+        Some(Finding::note(match (env.var(name), process_env.var(name)) {
             (None, _) => format!("{name} is emptied by {file}"),
             (Some(value), Some(own)) if value != own => {
                 format!("{name} comes from {file}, which outranks the environment's")
@@ -121,15 +110,10 @@ struct Standing {
 impl Standing {
     fn of(dir: &Path, should_be_own: bool) -> Self {
         let owner = std::fs::metadata(dir).map(|meta| meta.uid());
-        // The field types differ between platforms.
-        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
-        let free = |disk: nix::sys::statvfs::Statvfs| {
-            u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size() as u64)
-        };
         Self {
             writable: access(dir, AccessFlags::W_OK | AccessFlags::X_OK),
             foreign: should_be_own && owner.is_ok_and(|owner| owner != geteuid().as_raw()),
-            free_bytes: statvfs(dir).ok().map(free),
+            free_bytes: space::free(dir).ok(),
         }
     }
 }
