@@ -98,6 +98,14 @@ fn decided(desk: &Desk, n: usize) -> Value {
     desk.wait_for_events("decided", n).remove(n - 1)
 }
 
+/// The second failure is left to a person, and claude stays.
+#[track_caller]
+fn assert_waits_for_a_person(desk: &Desk) {
+    let mut terminal = desk.sit_down();
+    assert_eq!(decided(desk, 2)["decision"], "wait_for_person", "{}", desk.tells());
+    assert_left_alone(desk, &mut terminal);
+}
+
 /// The one claude lives on, nothing was updated, and it was not asked again either.
 fn assert_left_alone(desk: &Desk, terminal: &mut Terminal) {
     terminal.wait_until_quiet(SOON, Duration::from_secs(5));
@@ -158,9 +166,7 @@ fn a_draft_is_never_lost_to_a_fix() {
     *first.last_mut().unwrap() = draft;
     first.push(json!({ "hang": true }));
     let desk = desk(&first);
-    let mut terminal = desk.sit_down();
-    assert_eq!(decided(&desk, 2)["decision"], "wait_for_person", "{}", desk.tells());
-    assert_left_alone(&desk, &mut terminal);
+    assert_waits_for_a_person(&desk);
 }
 
 #[test]
@@ -186,9 +192,7 @@ fn work_in_the_background_keeps_claude_alive() {
     first.insert(1, json!({ "spawn": "setsid sleep 300" }));
     first.push(json!({ "hang": true }));
     let desk = desk(&first);
-    let mut terminal = desk.sit_down();
-    assert_eq!(decided(&desk, 2)["decision"], "wait_for_person", "{}", desk.tells());
-    assert_left_alone(&desk, &mut terminal);
+    assert_waits_for_a_person(&desk);
 }
 
 #[test]
@@ -210,9 +214,7 @@ fn without_the_users_leave_a_living_claude_is_not_ended() {
     first.push(json!({ "hang": true }));
     let mut desk = desk(&first);
     desk.sandbox.env("CLAUDE_SAFE_RUNGS_END_TERMINAL", "off");
-    let mut terminal = desk.sit_down();
-    assert_eq!(decided(&desk, 2)["decision"], "wait_for_person", "{}", desk.tells());
-    assert_left_alone(&desk, &mut terminal);
+    assert_waits_for_a_person(&desk);
 }
 
 #[test]
