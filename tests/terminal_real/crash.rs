@@ -66,7 +66,11 @@ fn after_a_kill_with_a_tool_without_a_result_nothing_is_sent() {
     let terminal = desk.sit_down(&["--permission-mode", "default", "--allowedTools", "Bash"]);
     submit(&terminal, "run it");
     let proof = desk.sandbox.project().join("proof.txt");
-    assert!(wait_until(SOON, || proof.exists().then_some(())).is_some(), "{}", terminal.screen());
+    // Claude writes its transcript a little later than it acts.
+    let lines = || desk.sandbox.transcript_lines();
+    let recorded = || lines().iter().any(|line| line.to_string().contains("\"tool_use\""));
+    let runs = || (proof.exists() && recorded()).then_some(());
+    assert!(wait_until(SOON, runs).is_some(), "{}", terminal.screen());
     let before = desk.service.turns().len();
     send(desk.claude_pid(1), Signal::SIGKILL);
     terminal.wait_for_output(SOON, b"a tool may have been running: look before you go on");
