@@ -193,6 +193,8 @@ pub enum Script {
     Timeline(Vec<(Duration, Behaviour)>),
     /// One behaviour per request, in order; the last one stays.
     Requests(Vec<Behaviour>),
+    /// Up for so many requests; the other script begins with the next.
+    After(usize, Box<Script>),
 }
 
 impl From<Behaviour> for Script {
@@ -231,6 +233,14 @@ impl Running {
     /// The behaviour now; `counts` says whether this request uses up one of
     /// [`Script::Requests`] (probes and title requests only look).
     pub(super) fn next(&mut self, counts: bool) -> Behaviour {
+        if let Script::After(first, then) = &mut self.script {
+            if self.taken < *first {
+                self.taken += usize::from(counts);
+                return Behaviour::Ok;
+            }
+            let then = std::mem::replace(&mut **then, Behaviour::Ok.into());
+            *self = Self::new(then);
+        }
         let now = match &self.script {
             Script::Always(behaviour) => Some(behaviour),
             Script::Timeline(steps) => {
@@ -239,6 +249,7 @@ impl Running {
                 due.or(steps.first()).map(|(_, behaviour)| behaviour)
             }
             Script::Requests(each) => each.get(self.taken).or(each.last()),
+            Script::After(..) => None,
         };
         let now = now.cloned().unwrap_or(Behaviour::Ok);
         if counts {

@@ -1,0 +1,9 @@
+//! Do no harm: claude-safe beside plain Claude Code in the same world, on good days and through
+//! outages. `kit` builds the two worlds and tells what differs; see its first lines.
+
+// A test fails by panicking.
+#![allow(clippy::unwrap_used)]
+
+mod kit;
+mod ordinary;
+mod through;
