@@ -2,11 +2,15 @@
 //! whether they are there, and never leave this module.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::environment::{Lookup, is_on};
+
+/// Where Claude keeps its tokens, but on macOS.
+const FILE: &str = ".credentials.json";
 
 /// How Claude is signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +82,7 @@ pub fn read(claude_dir: &Path, environment: &impl Lookup, now: Timestamp) -> Sig
     if environment.var("CLAUDE_CODE_OAUTH_TOKEN").is_some() {
         return SignIn::Token;
     }
-    match std::fs::read(claude_dir.join(".credentials.json")) {
+    match std::fs::read(claude_dir.join(FILE)) {
         Ok(bytes) => from_file(&bytes, now),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             if cfg!(target_os = "macos") {
@@ -89,6 +93,24 @@ pub fn read(claude_dir: &Path, environment: &impl Lookup, now: Timestamp) -> Sig
         }
         Err(_) => SignIn::Unreadable,
     }
+}
+
+/// Tells one sign-in from the next, without its tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    modified: SystemTime,
+    size: u64,
+    expires: Option<i64>,
+}
+
+/// The stamp of the sign-in below Claude's configuration directory, if there is one.
+#[must_use]
+pub fn stamp(claude_dir: &Path) -> Option<Stamp> {
+    let path = claude_dir.join(FILE);
+    let meta = std::fs::metadata(&path).ok()?;
+    let value: Option<Value> = serde_json::from_slice(&std::fs::read(&path).ok()?).ok();
+    let expires = value.and_then(|value| value["claudeAiOauth"]["expiresAt"].as_i64());
+    Some(Stamp { modified: meta.modified().ok()?, size: meta.len(), expires })
 }
 
 fn from_file(bytes: &[u8], now: Timestamp) -> SignIn {

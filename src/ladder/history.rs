@@ -32,11 +32,11 @@ pub struct History {
 }
 
 impl History {
-    /// A failure was seen. After `healthy_after` without one the count starts over; what was
-    /// spent waiting is no such time.
+    /// A failure was seen. After `healthy_after` without one the count starts over; a wait of ours
+    /// and the attempt after it are no such time, however long they last.
     pub fn failed(&mut self, at: Duration, crash: bool, healthy_after: Duration) {
-        let healthy_since = self.last_failure.max(self.last_act);
-        if healthy_since.is_some_and(|since| at.saturating_sub(since) >= healthy_after) {
+        let quiet_since = self.last_failure.filter(|failed| self.last_act < Some(*failed));
+        if quiet_since.is_some_and(|since| at.saturating_sub(since) >= healthy_after) {
             self.recovered();
         }
         self.first_failure.get_or_insert(at);

@@ -180,6 +180,10 @@ fn a_long_wait_is_no_healthy_period() {
     history.acted(11 * minute);
     history.failed(12 * minute, false, healthy_after);
     assert_eq!((history.count(), history.failing_since()), (1, Some(Duration::ZERO)));
+    // nor is an attempt that fails in the end
+    history.acted(13 * minute);
+    history.failed(30 * minute, false, healthy_after);
+    assert_eq!((history.count(), history.failing_since()), (1, Some(Duration::ZERO)));
 }
 
 fn any_kind() -> impl Strategy<Value = FailureKind> {

@@ -103,8 +103,15 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
         let (rung, after, health) = match run.consider(&failure, Standing::Headless).await {
             (Decision::Act { rung, after }, health) => (rung, after, health),
             (Decision::WaitForPerson(Reason(why)), _) => {
-                if failure.kind == FailureKind::SignInNeeded && await_login(run, &mut signals).await
-                {
+                let may = failure.kind == FailureKind::SignInNeeded
+                    && can_rerun(run, &failure, Rung::Relaunch);
+                if may && await_login(run, &mut signals).await {
+                    session_lock = match claim(run, session_lock.take(), tail.as_ref()) {
+                        Ok(lock) => lock,
+                        Err(why) => {
+                            return gives_up(run, &mut output, &failure, ended.exit, why, false);
+                        }
+                    };
                     output.discard();
                     go_on(run, &failure);
                     continue;

@@ -60,7 +60,10 @@ impl Run {
     pub(super) fn waited(&mut self, by: &str, began: Instant) {
         let waited_ms = millis(began.elapsed());
         self.journal.record(Event::WaitEnded { by: by.to_owned(), waited_ms });
-        self.history.acted(self.elapsed());
+        // After the user's own key nothing of ours follows.
+        if by != "user" {
+            self.history.acted(self.elapsed());
+        }
     }
 }
 
@@ -80,23 +83,27 @@ async fn wait(
     });
     tokio::pin!(back);
     let mut due = began + after;
+    let horizon = horizon.max(due);
     loop {
         tokio::select! {
             _ = &mut back, if !endpoints.is_empty() => {
                 sleep(due.min(began + least).saturating_sub(clock::now())).await;
                 return WaitEnd::Probe;
             }
-            slept = clock::until(due) => {
-                if slept {
+            slept = clock::until(due.min(horizon)) => {
+                let now = clock::now();
+                // A sleep of the machine is not the horizon, unless it lasted beyond it.
+                if now >= horizon && due > horizon {
+                    return WaitEnd::Horizon;
+                } else if slept {
                     let jitter = 1.0 + fastrand::f64() / 2.0;
-                    due = due.max(clock::now() + NETWORK_RETURNS.mul_f64(jitter));
+                    due = due.max(now + NETWORK_RETURNS.mul_f64(jitter));
                 } else if service.breaker.may_try(reading.get()).await {
                     return WaitEnd::Timer;
                 } else {
                     due = clock::now() + service.breaker.next_try_anyway().await;
                 }
             }
-            _ = clock::until(horizon), if horizon > began + after => return WaitEnd::Horizon,
         }
     }
 }

@@ -20,6 +20,7 @@ use jiff::Timestamp;
 
 use super::contained::Contained;
 use super::readings::Witness;
+use crate::claude::credentials::{self, Stamp};
 use crate::journal::Event as Entry;
 use crate::ladder::Rung;
 use crate::launch::terminal::{Event, Relay, Tty, guarded};
@@ -72,8 +73,9 @@ enum Stage {
     Pasted { at: Instant },
     /// Enter was pressed; a turn should begin.
     Entered { at: Instant },
-    /// Someone must sign in; whoever does, from wherever, lets us go on.
-    Person(Failure),
+    /// Someone must sign in; whoever does, from wherever, lets us go on, once. Holds the sign-in
+    /// that was refused.
+    Person(Failure, Option<Stamp>),
     /// A sign-in that the service failed is seen through.
     SigningIn(Return),
     /// The child is being ended.
@@ -208,7 +210,7 @@ impl Attempt<'_, '_> {
             Stage::Pasted { .. }
             | Stage::Entered { .. }
             | Stage::SigningIn(Return::ToMenu(..) | Return::ToPaste(_)) => soon(LOOK_EVERY),
-            Stage::Person(_) => soon(SIGN_IN_EVERY),
+            Stage::Person(..) => soon(SIGN_IN_EVERY),
             _ => None,
         };
         [own, self.watcher.next_deadline()].into_iter().flatten().min()
@@ -242,7 +244,7 @@ impl Attempt<'_, '_> {
             // While ours is on its way, input is held.
             Stage::Pasted { .. }
             | Stage::Entered { .. }
-            | Stage::Person(_)
+            | Stage::Person(..)
             | Stage::Watching
             | Stage::Ending(..) => {}
         }
@@ -288,9 +290,10 @@ impl Attempt<'_, '_> {
             Stage::Pasted { .. } => self.confirm(now),
             Stage::Entered { at } => self.entered(*at, now),
             Stage::SigningIn(_) => self.return_to_paste(now),
-            Stage::Person(failure)
+            Stage::Person(failure, refused)
                 if failure.kind == FailureKind::SignInNeeded
-                    && self.run.sign_in().can_refresh() =>
+                    && self.run.sign_in().can_refresh()
+                    && credentials::stamp(&self.run.claude_dir) != *refused =>
             {
                 let failure = failure.clone();
                 self.wait(failure, Rung::AskAgain, Duration::ZERO);

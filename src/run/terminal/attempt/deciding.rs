@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::{Attempt, Stage};
+use crate::claude::credentials;
 use crate::claude::session_file::Status;
 use crate::ladder::{Decision, Reason, Rung, Standing};
 use crate::notice::Notice;
@@ -41,7 +42,7 @@ impl Attempt<'_, '_> {
         if failure.kind == FailureKind::SignInNeeded && seen_only {
             return;
         }
-        if !matches!(self.stage, Stage::Watching | Stage::Person(_)) {
+        if !matches!(self.stage, Stage::Watching | Stage::Person(..)) {
             return;
         }
         self.failed_at_line.clone_from(&read.tail.last_uuid);
@@ -84,7 +85,8 @@ impl Attempt<'_, '_> {
             Decision::WaitForPerson(Reason(why)) => {
                 self.show(&failure, None, &why);
                 self.tell(Occasion::PersonNeeded, &format!("{}: {why}", what(&failure)));
-                self.stage = Stage::Person(failure);
+                let refused = credentials::stamp(&self.run.claude_dir);
+                self.stage = Stage::Person(failure, refused);
             }
             Decision::StandAside(Reason(why)) => self.stand_aside(&why),
             Decision::GiveUp(Reason(why)) => {
