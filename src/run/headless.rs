@@ -110,7 +110,14 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
                     session_lock = match claim(run, session_lock.take(), tail.as_ref()) {
                         Ok(lock) => lock,
                         Err(why) => {
-                            return gives_up(run, &mut output, &failure, ended.exit, why, false);
+                            return gives_up(
+                                run,
+                                &mut output,
+                                &failure,
+                                ended.exit,
+                                why,
+                                Then::Person,
+                            );
                         }
                     };
                     output.discard();
