@@ -87,11 +87,7 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
         }
         let (verdict, tail) = conclude(run, &ended, &mut output).await;
         let service_failed = matches!(&verdict, Verdict::Failed(failure) if may_pass(failure));
-        match (ticket.take(), service_failed) {
-            (Some(ticket), true) => run.service.breaker.failed(ticket).await,
-            (Some(ticket), false) => run.service.breaker.succeeded(ticket).await,
-            (None, _) => {}
-        }
+        settle(run, ticket.take(), service_failed).await;
         let mut failure = match verdict {
             Verdict::Failed(failure) if ended.signal.is_none() => failure,
             Verdict::Failed(_) | Verdict::Done(_) => return stands(run, &mut output, &ended),
@@ -170,6 +166,15 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
         if !(applied && rung == Rung::NewSession) {
             go_on(run, &failure);
         }
+    }
+}
+
+/// Tells all runs how the start with this ticket went.
+async fn settle(run: &Run, ticket: Option<Ticket>, failed: bool) {
+    match (ticket, failed) {
+        (Some(ticket), true) => run.service.breaker.failed(ticket).await,
+        (Some(ticket), false) => run.service.breaker.succeeded(ticket).await,
+        (None, _) => {}
     }
 }
 
