@@ -40,6 +40,7 @@ fn verdict(screen: &mut Screen, rules: &Rules) -> Option<FailureKind> {
             errors: &[],
             status: None,
             sign_in: None,
+            since: None,
             version: None,
             now: &now,
         })

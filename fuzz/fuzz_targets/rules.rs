@@ -50,6 +50,7 @@ fuzz_target!(|data: &[u8]| {
         errors: &[],
         status: None,
         sign_in: None,
+        since: None,
         version: None,
         now: &NOW,
     });

@@ -19,6 +19,8 @@ pub enum SignIn {
     Kept {
         /// When the access token expires.
         expires: Timestamp,
+        /// When it was written down, which is when the sign-in service handed it out.
+        since: Option<Timestamp>,
     },
     /// OAuth, with a refresh token; the access token has expired by the clock.
     Expired,
@@ -32,6 +34,8 @@ pub enum SignIn {
     Token,
     /// An API key or token from the environment, which outranks a subscription.
     ApiKey,
+    /// A program that the settings name hands out the key (`apiKeyHelper`).
+    Helper,
     /// Bedrock, Vertex, Foundry or a gateway.
     Provider,
     /// macOS keeps them in the Keychain, which is not looked into.
@@ -82,8 +86,12 @@ pub fn read(claude_dir: &Path, environment: &impl Lookup, now: Timestamp) -> Sig
     if environment.var("CLAUDE_CODE_OAUTH_TOKEN").is_some() {
         return SignIn::Token;
     }
-    match std::fs::read(claude_dir.join(FILE)) {
-        Ok(bytes) => from_file(&bytes, now),
+    let file = claude_dir.join(FILE);
+    match std::fs::read(&file) {
+        Ok(bytes) => match from_file(&bytes, now) {
+            SignIn::Kept { expires, .. } => SignIn::Kept { expires, since: written(&file) },
+            other => other,
+        },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             if cfg!(target_os = "macos") {
                 SignIn::Keychain
@@ -113,6 +121,10 @@ pub fn stamp(claude_dir: &Path) -> Option<Stamp> {
     Some(Stamp { modified: meta.modified().ok()?, size: meta.len(), expires })
 }
 
+fn written(file: &Path) -> Option<Timestamp> {
+    std::fs::metadata(file).ok()?.modified().ok()?.try_into().ok()
+}
+
 fn from_file(bytes: &[u8], now: Timestamp) -> SignIn {
     let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return SignIn::Unreadable };
     let Some(oauth) = value.get("claudeAiOauth") else { return SignIn::Missing };
@@ -123,7 +135,7 @@ fn from_file(bytes: &[u8], now: Timestamp) -> SignIn {
     }
     let expires = oauth["expiresAt"].as_i64().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     match expires {
-        Some(expires) if expires > now => SignIn::Kept { expires },
+        Some(expires) if expires > now => SignIn::Kept { expires, since: None },
         _ => SignIn::Expired,
     }
 }
@@ -153,7 +165,11 @@ mod tests {
     #[test]
     fn each_state_of_the_file_is_told_apart() {
         let expires = Timestamp::from_second(2_000).expect("in range");
-        assert_eq!(read(Some(&oauth("a", "r", 2_000_000)), &[]), SignIn::Kept { expires });
+        let kept = read(Some(&oauth("a", "r", 2_000_000)), &[]);
+        assert!(
+            matches!(kept, SignIn::Kept { expires: at, since: Some(_) } if at == expires),
+            "{kept:?}"
+        );
         assert_eq!(read(Some(&oauth("a", "r", 500_000)), &[]), SignIn::Expired);
         assert_eq!(read(Some(&oauth("", "", 0)), &[]), SignIn::Emptied);
         assert_eq!(read(Some("{}"), &[]), SignIn::Missing);

@@ -5,7 +5,7 @@
 
 use std::sync::{LazyLock, OnceLock};
 
-use jiff::ZonedDateTime;
+use jiff::{Timestamp, ZonedDateTime};
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ mod rule;
 
 pub use listing::Listed;
 pub use redaction::{excerpt, redact};
-pub use rule::{Rule, Trust};
+pub use rule::Rule;
 
 use redaction::EXCERPT;
 use rule::{FIELDS, Written};
@@ -77,6 +77,8 @@ pub struct Observation<'a> {
     pub status: Option<u16>,
     /// How Claude is signed in now, if that was looked at.
     pub sign_in: Option<SignIn>,
+    /// Since when the sign-in may have been renewed for this turn: when it, or the run, began.
+    pub since: Option<Timestamp>,
     /// Claude's version, if known.
     pub version: Option<Version>,
     /// The present moment in the user's time zone, for reset times.
@@ -92,8 +94,6 @@ pub struct Classified {
     pub status: Option<u16>,
     /// Which rule, where, and the words, redacted.
     pub evidence: Evidence,
-    /// How far it is believed.
-    pub trust: Trust,
 }
 
 fn folded(pattern: &str) -> Result<Regex, regex::Error> {
@@ -165,7 +165,7 @@ impl Rules {
             source: seen.place.source(),
             excerpt: excerpt(&text[at..]),
         };
-        Some(Classified { kind, status, evidence, trust: rule.trust_on(seen.version) })
+        Some(Classified { kind, status, evidence })
     }
 
     /// Every rule that holds for this observation, in the order in which they are tried: the

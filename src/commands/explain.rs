@@ -12,7 +12,7 @@ use jiff::ZonedDateTime;
 
 use super::log::entries_of;
 use super::report::style;
-use crate::claude::rules::{Classified, Trust};
+use crate::claude::rules::Classified;
 use crate::error::Usage;
 use crate::report::{Style, explained, words, wrapped};
 use crate::watch::{InputBox, Look, Panel, Placeholder, Screen, Title, by_screen};
@@ -147,9 +147,6 @@ fn verdict(found: &Classified) -> Vec<String> {
     if !found.evidence.excerpt.is_empty() {
         let excerpt = words::printable(&found.evidence.excerpt);
         sentences.push(format!("The words that matched: \"{excerpt}\"."));
-    }
-    if found.trust == Trust::Low {
-        sentences.push("Low trust: the newest Claude Code cannot say it.".to_owned());
     }
     sentences
 }

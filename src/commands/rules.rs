@@ -80,7 +80,7 @@ fn list(json: bool, style: &Style) -> anyhow::Result<String> {
     for rule in &listed {
         let versions =
             if rule.versions.is_empty() { String::new() } else { format!(", {}", rule.versions) };
-        writeln!(page, "{}  {}, {} trust{versions}", rule.id, rule.class, rule.trust)?;
+        writeln!(page, "{}  {}{versions}", rule.id, rule.class)?;
         let mut facts = vec![("where", rule.places.join(", "))];
         facts.extend(rule.pattern.clone().map(|pattern| ("pattern", pattern)));
         if !rule.conditions.is_empty() {
@@ -113,11 +113,7 @@ fn test(file: &std::path::Path, signed: Signed) -> anyhow::Result<(String, ExitC
         for (index, rule) in matching.iter().enumerate() {
             let listed = rule.listed();
             let decides = if index == 0 { "decides" } else { "also matches" };
-            writeln!(
-                page,
-                "  {:<12}  {}  {}, {} trust",
-                decides, listed.id, listed.class, listed.trust
-            )?;
+            writeln!(page, "  {:<12}  {}  {}", decides, listed.id, listed.class)?;
         }
         if matching.is_empty() {
             writeln!(page, "  no rule matches")?;

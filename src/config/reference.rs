@@ -154,7 +154,7 @@ fn rules() -> Value {
                 "error": texts,
                 "sign_in": { "type": "string" },
                 "certificate": { "type": "boolean" },
-                "trust": { "enum": ["high", "low"] },
+                "firm": { "type": "boolean" },
                 "versions": { "type": "string" },
                 "source": { "type": "string" },
             },

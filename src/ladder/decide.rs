@@ -14,6 +14,11 @@ use crate::watch::{Failure, FailureKind, TurnState};
 /// A network fault that lasts this long is said to look local.
 const LOOKS_LOCAL_AFTER: Duration = Duration::from_secs(600);
 
+/// So often, and for so long since the first failure, is tried what may be refused for good. With
+/// the default waits both come to nearly three minutes.
+const DOUBT_TRIES: u32 = 6;
+const DOUBT_FOR: Duration = Duration::from_secs(180);
+
 /// Added to a reset time that is known to the minute only.
 const RESET_MARGIN: Duration = Duration::from_secs(5);
 
@@ -29,6 +34,8 @@ pub struct Policy {
     pub horizon: Duration,
     /// Tries against a healthy service before the next rung.
     pub tries: u32,
+    /// A sign-in that is dead shows on disk: Claude Code empties it, since 2.1.200 at the latest.
+    pub dead_sign_in_shows: bool,
     /// The rungs that are turned on.
     pub allowed: Vec<Rung>,
     /// How the run stands at the moment of the question.
@@ -75,25 +82,32 @@ pub fn decide(
     let question = Question { policy, history, failure, health, now };
     match failure.kind {
         FailureKind::SignInNeeded => person("sign in again: run `claude` and use /login"),
-        FailureKind::Refused => {
-            person("Claude names the cause above; waiting or retrying would not change it")
-        }
+        FailureKind::Refused => refused(),
+        FailureKind::Doubtful { firm } => question.doubtful(firm),
         FailureKind::UsageLimit { resets } => question.usage_limit(resets),
-        FailureKind::Network { certificate: true } => {
-            give_up("a certificate or proxy refuses the connection; see `claude-safe check`")
-        }
+        FailureKind::Network { certificate: true } => barred(),
+        // A look through a proxy that says no reads neither.
+        FailureKind::Proxy if health.api == Reading::Unknown => barred(),
         FailureKind::SessionBroken => question.session_broken(),
         FailureKind::AuthRefresh => question.auth_refresh(),
         FailureKind::StartUp | FailureKind::Crash => question.start_up_or_crash(),
         FailureKind::LoginService => question.login_service(),
-        FailureKind::Api | FailureKind::Network { .. } | FailureKind::Hang => {
+        FailureKind::Api | FailureKind::Network { .. } | FailureKind::Proxy | FailureKind::Hang => {
             question.wait_and_retry()
         }
     }
 }
 
+fn refused() -> Decision {
+    person("Claude names the cause above; waiting or retrying would not change it")
+}
+
 fn person(what: &str) -> Decision {
     Decision::WaitForPerson(Reason(what.to_owned()))
+}
+
+fn barred() -> Decision {
+    give_up("a certificate or proxy refuses the connection; see `claude-safe check`")
 }
 
 fn give_up(why: &str) -> Decision {
@@ -122,8 +136,30 @@ impl Question<'_> {
     }
 
     /// Failing against a service that answers, often enough to climb.
-    fn may_climb(&self) -> bool {
-        !self.down() && self.history.healthy_tries() >= self.policy.tries
+    fn may_climb(&self, tries: u32) -> bool {
+        !self.down() && self.history.healthy_tries() >= tries
+    }
+
+    /// How long this streak of failures has lasted.
+    fn failing_for(&self) -> Duration {
+        let since = self.history.failing_since().unwrap_or(self.now.elapsed);
+        self.now.elapsed.saturating_sub(since)
+    }
+
+    /// What is refused and has worked in this run is an outage's to refuse. What never worked is
+    /// tried some times over minutes; the API's own word only where our look finds it failing.
+    fn doubtful(&self, firm: bool) -> Decision {
+        let answered = matches!(self.failure.turn, TurnState::Partial | TurnState::ToolOpen);
+        if self.history.has_worked() || answered {
+            return self.wait_and_retry();
+        }
+        let again = self.history.count() < DOUBT_TRIES && self.failing_for() < DOUBT_FOR;
+        let failing = self.down() || self.health.intercepted;
+        match (firm && !failing, again) {
+            (true, _) => refused(),
+            (false, true) => self.wait_and_retry(),
+            (false, false) => person("refused each time: Claude names above what to renew"),
+        }
     }
 
     /// Asks or relaunches after the next wait, within the horizon.
@@ -149,8 +185,7 @@ impl Question<'_> {
 
     fn act(&self, rung: Rung) -> Decision {
         let after = self.policy.curve.wait(self.history.count());
-        let since = self.history.failing_since().unwrap_or(self.now.elapsed);
-        if self.now.elapsed.saturating_sub(since) + after > self.policy.horizon {
+        if self.failing_for() + after > self.policy.horizon {
             return give_up("it has not passed within the horizon (`retry.horizon_…`)");
         }
         Decision::Act { rung, after }
@@ -175,11 +210,17 @@ impl Question<'_> {
                 return self.act(Rung::ApiKey);
             }
         }
-        if self.may_climb() {
-            let fixes = [Rung::Update, Rung::SignInReset];
-            return self.next_fix(&fixes).unwrap_or_else(|| {
-                person("the sign-in service answers, but this sign-in is refused: use /login")
-            });
+        // Seconds of refusals may still be the service's: twice as many tries as elsewhere.
+        if self.may_climb(self.policy.tries.saturating_mul(2)) {
+            if let Some(fix) = self.next_fix(&[Rung::Update, Rung::SignInReset]) {
+                return fix;
+            }
+            // An edge that answers us proves little, a token that Claude keeps proves enough.
+            if !self.policy.dead_sign_in_shows {
+                return person(
+                    "the sign-in service answers, but this sign-in is refused: use /login",
+                );
+            }
         }
         self.wait_and_retry()
     }
@@ -199,7 +240,7 @@ impl Question<'_> {
         }
         let fixes = [Rung::Update, Rung::ClearCache];
         let used = fixes.iter().any(|fix| self.history.used(*fix));
-        if !self.down() && (again || used || self.may_climb()) {
+        if !self.down() && (again || used || self.may_climb(self.policy.tries)) {
             return self
                 .next_fix(&fixes)
                 .unwrap_or_else(|| give_up("nothing that is allowed is left to try"));
@@ -242,8 +283,7 @@ impl Question<'_> {
             Err(_) if left.unsigned_abs() <= RESET_PAST => self.policy.curve.first,
             Err(_) => return give_up("the usage limit should have reset by now"),
         };
-        let since = self.history.failing_since().unwrap_or(self.now.elapsed);
-        if self.now.elapsed.saturating_sub(since) + wait > self.policy.horizon {
+        if self.failing_for() + wait > self.policy.horizon {
             return give_up(&format!("the usage limit resets at {resets}, past the horizon"));
         }
         Decision::Act { rung: Rung::Relaunch, after: wait }

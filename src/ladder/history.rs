@@ -29,6 +29,7 @@ pub struct History {
     last_act: Option<Duration>,
     crashes: Vec<Duration>,
     failed_fixes: Vec<Rung>,
+    worked: bool,
 }
 
 impl History {
@@ -64,7 +65,18 @@ impl History {
     /// A turn succeeded: the streak is over.
     pub fn recovered(&mut self) {
         let crashes = std::mem::take(&mut self.crashes);
-        *self = Self { crashes, ..Self::default() };
+        *self = Self { crashes, worked: self.worked, ..Self::default() };
+    }
+
+    /// The API has answered in this run: its sign-in and its model are good.
+    pub fn worked(&mut self) {
+        self.worked = true;
+    }
+
+    /// Whether the API has answered in this run.
+    #[must_use]
+    pub fn has_worked(&self) -> bool {
+        self.worked
     }
 
     /// Since when things have been failing.

@@ -18,6 +18,7 @@ fn policy(standing: Standing) -> Policy {
         curve: Curve { first: Duration::from_secs(3), max: Duration::from_secs(60) },
         horizon: Duration::from_secs(7_200),
         tries: 3,
+        dead_sign_in_shows: true,
         allowed: ALL.to_vec(),
         standing,
     }
@@ -29,13 +30,22 @@ fn failure(kind: FailureKind) -> Failure {
 }
 
 fn health(reading: Reading) -> Health {
-    Health { oauth: reading, api: reading, reasons: Vec::new() }
+    Health { oauth: reading, api: reading, ..Health::default() }
 }
 
 /// Fails for ever against this service: the rungs used, in order, each named once per run of
 /// the same, and how it ended.
 fn climb(policy: &Policy, failure: &Failure, reading: Reading) -> Vec<String> {
-    let mut history = History::default();
+    climb_from(History::default(), policy, failure, reading)
+}
+
+/// [`climb`] after what the run has seen.
+fn climb_from(
+    mut history: History,
+    policy: &Policy,
+    failure: &Failure,
+    reading: Reading,
+) -> Vec<String> {
     let mut elapsed = Duration::ZERO;
     let mut path = Vec::new();
     for _ in 0..2_000 {
@@ -78,13 +88,16 @@ fn while_the_service_is_down_nothing_climbs() {
 fn against_a_healthy_service_each_kind_climbs_as_far_as_it_may() {
     let climbs = [
         (FailureKind::Api, vec!["relaunch×123", "end×1"]),
-        (FailureKind::AuthRefresh, vec!["relaunch×3", "update×1", "person×1"]),
+        (FailureKind::AuthRefresh, vec!["relaunch×6", "update×1", "relaunch×116", "end×1"]),
         (FailureKind::StartUp, vec!["relaunch×3", "update×1", "clear_cache×1", "end×1"]),
         (FailureKind::Crash, vec!["relaunch×1", "update×1", "clear_cache×1", "end×1"]),
         (FailureKind::SessionBroken, vec!["new_session×1", "end×1"]),
         (FailureKind::SignInNeeded, vec!["person×1"]),
         (FailureKind::Refused, vec!["person×1"]),
+        (FailureKind::Doubtful { firm: false }, vec!["relaunch×6", "person×1"]),
+        (FailureKind::Doubtful { firm: true }, vec!["person×1"]),
         (FailureKind::Network { certificate: true }, vec!["end×1"]),
+        (FailureKind::Proxy, vec!["relaunch×123", "end×1"]),
         (FailureKind::UsageLimit { resets: None }, vec!["end×1"]),
     ];
     for (kind, path) in climbs {
@@ -94,15 +107,47 @@ fn against_a_healthy_service_each_kind_climbs_as_far_as_it_may() {
 }
 
 #[test]
+fn where_a_dead_sign_in_does_not_show_a_person_is_asked_after_some_tries() {
+    let mut policy = policy(Standing::Headless);
+    policy.dead_sign_in_shows = false;
+    let auth = failure(FailureKind::AuthRefresh);
+    let path = climb(&policy, &auth, Reading::Up);
+    assert_eq!(path, ["relaunch×6", "update×1", "person×1"]);
+    assert_eq!(climb(&policy, &auth, Reading::Down), ["relaunch×123", "end×1"]);
+}
+
+#[test]
+fn what_worked_in_this_run_is_waited_for_though_it_is_refused() {
+    for firm in [false, true] {
+        let doubtful = failure(FailureKind::Doubtful { firm });
+        let mut worked = History::default();
+        worked.worked();
+        let path = climb_from(worked, &policy(Standing::Headless), &doubtful, Reading::Up);
+        assert_eq!(path, ["relaunch×123", "end×1"], "{firm}");
+        let answered = Failure { turn: TurnState::Partial, ..doubtful };
+        let path = climb(&policy(Standing::Headless), &answered, Reading::Up);
+        assert_eq!(path, ["relaunch×123", "end×1"], "{firm}");
+    }
+    // a proxy that says no is barred from our look too, and one that fails is not
+    let proxy = failure(FailureKind::Proxy);
+    assert_eq!(climb(&policy(Standing::Headless), &proxy, Reading::Unknown), ["end×1"]);
+    assert_eq!(climb(&policy(Standing::Headless), &proxy, Reading::Down)[0], "relaunch×123");
+    // the API's own word is doubted where our look at it fails as well
+    let firm = failure(FailureKind::Doubtful { firm: true });
+    let path = climb(&policy(Standing::Headless), &firm, Reading::Down);
+    assert_eq!(path, ["relaunch×6", "person×1"]);
+}
+
+#[test]
 fn a_living_terminal_is_only_asked_unless_it_may_be_ended() {
     let living = |can_ask, may_end, may_relaunch| {
         policy(Standing::TerminalLiving { can_ask, may_end, may_relaunch })
     };
     let auth = failure(FailureKind::AuthRefresh);
     let asked = climb(&living(true, false, false), &auth, Reading::Up);
-    assert_eq!(asked, ["ask_again×3", "person×1"]);
+    assert_eq!(asked, ["ask_again×123", "end×1"]);
     let ended = climb(&living(true, true, true), &auth, Reading::Up);
-    assert_eq!(ended, ["ask_again×3", "update×1", "person×1"]);
+    assert_eq!(ended[..3], ["ask_again×6", "update×1", "ask_again×116"]);
     let api = failure(FailureKind::Api);
     assert_eq!(climb(&living(false, false, true), &api, Reading::Down)[0], "relaunch×123");
     assert_eq!(climb(&living(false, false, false), &api, Reading::Down), ["aside×1"]);
@@ -193,6 +238,7 @@ fn any_kind() -> impl Strategy<Value = FailureKind> {
         Just(FailureKind::LoginService),
         Just(FailureKind::Network { certificate: false }),
         Just(FailureKind::SessionBroken),
+        any::<bool>().prop_map(|firm| FailureKind::Doubtful { firm }),
         Just(FailureKind::StartUp),
         Just(FailureKind::Crash),
         Just(FailureKind::Hang),
@@ -222,7 +268,8 @@ proptest! {
                         highest = None;
                         prop_assert!(rung <= Rung::Relaunch || kind == FailureKind::SessionBroken);
                     }
-                    if reading == Reading::Up && history.healthy_tries() > 0 {
+                    let goes_back = kind == FailureKind::AuthRefresh && rung < Rung::Update;
+                    if reading == Reading::Up && history.healthy_tries() > 0 && !goes_back {
                         prop_assert!(highest.is_none_or(|highest| rung >= highest));
                         highest = Some(rung);
                     }

@@ -63,6 +63,8 @@ pub fn kind(name: &str) -> &str {
         "sign_in_needed" => "sign-in needed",
         "usage_limit" => "usage limit",
         "refused" => "request refused",
+        "doubtful" => "request refused, perhaps for a while",
+        "proxy" => "proxy refused the connection",
         "network" => "network",
         "session_broken" => "conversation damaged",
         "start_up" => "left at start-up",
@@ -145,7 +147,9 @@ pub fn because(kind: FailureKind, rung: Rung) -> &'static str {
         (FailureKind::AuthRefresh, _) => {
             "The sign-in service answers and yet refuses this sign-in: the cause may lie here"
         }
-        (FailureKind::Network { .. }, _) => "The service was not reached, which may pass",
+        (FailureKind::Network { .. } | FailureKind::Proxy, _) => {
+            "The service was not reached, which may pass"
+        }
         (FailureKind::LoginService, _) => "The sign-in service could not complete a login",
         (FailureKind::UsageLimit { .. }, _) => "The limit lifts at a known time within the horizon",
         (FailureKind::SessionBroken, _) => "This conversation is damaged and no tool had run in it",
@@ -156,6 +160,9 @@ pub fn because(kind: FailureKind, rung: Rung) -> &'static str {
             "It fails although the service answers: the cause lies on this machine"
         }
         (FailureKind::Hang, _) => "Nothing moved for as long as `watch.hang_after`",
+        (FailureKind::Doubtful { .. }, _) => {
+            "Refused, but what is refused worked before or may yet: an outage looks the same"
+        }
         (FailureKind::SignInNeeded | FailureKind::Refused, _) => "Only a person can cure it",
     }
 }

@@ -11,8 +11,9 @@ pub(super) fn what(failure: &Failure) -> String {
         FailureKind::LoginService => format!("sign-in service failing{status}"),
         FailureKind::SignInNeeded => "sign-in needed".to_owned(),
         FailureKind::UsageLimit { .. } => "usage limit reached".to_owned(),
-        FailureKind::Refused => format!("request refused{status}"),
+        FailureKind::Refused | FailureKind::Doubtful { .. } => format!("request refused{status}"),
         FailureKind::Network { certificate: true } => "certificate or proxy refused".to_owned(),
+        FailureKind::Proxy => "proxy refused the connection".to_owned(),
         FailureKind::Network { certificate: false } => "network unreachable".to_owned(),
         FailureKind::SessionBroken => "conversation damaged".to_owned(),
         FailureKind::StartUp => "Claude left at start-up".to_owned(),
@@ -29,9 +30,11 @@ pub(super) fn may_pass(failure: &Failure) -> bool {
         | FailureKind::LoginService
         | FailureKind::UsageLimit { .. }
         | FailureKind::Network { certificate: false }
+        | FailureKind::Proxy
         | FailureKind::Hang => true,
         FailureKind::SignInNeeded
         | FailureKind::Refused
+        | FailureKind::Doubtful { .. }
         | FailureKind::Network { certificate: true }
         | FailureKind::SessionBroken
         | FailureKind::StartUp

@@ -29,7 +29,7 @@ const MOST_STEPS: usize = 50_000;
 const RESETS_IN: Duration = Duration::from_secs(3 * 3600);
 
 /// What a person calls each kind of failure, and the kinds themselves.
-fn kinds(now: Timestamp) -> [(&'static str, FailureKind); 12] {
+fn kinds(now: Timestamp) -> [(&'static str, FailureKind); 14] {
     let resets = SignedDuration::try_from(RESETS_IN).ok().and_then(|r| now.checked_add(r).ok());
     [
         ("API failing (5xx, 429, 529)", FailureKind::Api),
@@ -37,9 +37,11 @@ fn kinds(now: Timestamp) -> [(&'static str, FailureKind); 12] {
         ("login not completed by the service", FailureKind::LoginService),
         ("sign-in needed", FailureKind::SignInNeeded),
         ("usage limit, resets in 3 h", FailureKind::UsageLimit { resets }),
-        ("refused (billing, key, flag, organisation)", FailureKind::Refused),
+        ("refused (billing, flag, organisation)", FailureKind::Refused),
+        ("key or token refused (it may be an outage)", FailureKind::Doubtful { firm: false }),
         ("network: refused, reset, no such host", FailureKind::Network { certificate: false }),
-        ("network: certificate or proxy", FailureKind::Network { certificate: true }),
+        ("network: certificate", FailureKind::Network { certificate: true }),
+        ("network: the proxy refuses or fails", FailureKind::Proxy),
         ("conversation damaged", FailureKind::SessionBroken),
         ("left at start-up", FailureKind::StartUp),
         ("crash", FailureKind::Crash),
@@ -146,7 +148,7 @@ fn climb(
         _ => TurnState::Untouched,
     };
     let failure = Failure { kind, status: None, evidence: Vec::new(), session: None, turn };
-    let health = Health { oauth: reading, api: reading, reasons: Vec::new() };
+    let health = Health { oauth: reading, api: reading, ..Health::default() };
     let mut history = History::default();
     let mut elapsed = Duration::ZERO;
     let mut steps: Vec<(Rung, Vec<Duration>)> = Vec::new();

@@ -264,6 +264,7 @@ async fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> (Verdict
         tail: tail.as_ref(),
         hook: ended.hook.as_ref(),
         sign_in,
+        version: run.version,
         session: run.session.clone(),
         since: run.began,
         writes_transcripts: writes_transcripts(run),

@@ -41,7 +41,10 @@ pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
                 FailureKind::LoginService | FailureKind::Network { certificate: false },
                 Decision::Act { after, .. },
             ) => after,
-            (FailureKind::SignInNeeded | FailureKind::Refused, _) => {
+            (
+                FailureKind::SignInNeeded | FailureKind::Refused | FailureKind::Doubtful { .. },
+                _,
+            ) => {
                 run.say(LIKELY_CAUSES);
                 return Ok(run.end(code, Some(exit)));
             }
@@ -104,7 +107,8 @@ fn failure(run: &Run, exit: ExitReason, words: &str) -> Option<Failure> {
         errors: &[],
         status: None,
         sign_in: Some(run.sign_in()),
-        version: None,
+        since: None,
+        version: run.version,
         now: &now,
     };
     let found = run.rules.classify(&seen);

@@ -31,6 +31,7 @@ use crate::claude::credentials::{self, SignIn};
 use crate::claude::environment::Environment;
 use crate::claude::hooks::HookEvent;
 use crate::claude::rules::Rules;
+use crate::claude::version::{EMPTIES_DEAD_SIGN_IN, Version};
 use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::journal::{Event, Journal, Mode, Outcome};
@@ -87,6 +88,8 @@ struct Run {
     service: Rc<Service>,
     quiet: bool,
     wait_for_login: Duration,
+    /// Claude's version, if it is known without starting it.
+    version: Option<Version>,
     /// Claude's session, once it is known.
     session: Option<String>,
     attempts: u32,
@@ -122,6 +125,9 @@ impl Run {
     }
 
     fn sign_in(&self) -> SignIn {
+        if self.environment.has_key_helper() {
+            return SignIn::Helper;
+        }
         credentials::read(&self.claude_dir, &*self.environment, Timestamp::now())
     }
 
@@ -130,7 +136,10 @@ impl Run {
     }
 
     fn policy(&self, standing: Standing) -> Policy {
-        policy(&self.config, self.mode, standing)
+        Policy {
+            dead_sign_in_shows: self.version.is_none_or(|version| version >= EMPTIES_DEAD_SIGN_IN),
+            ..policy(&self.config, self.mode, standing)
+        }
     }
 
     fn curve(&self) -> Curve {
@@ -188,6 +197,7 @@ impl Run {
 
     /// A turn worked: the streak is over.
     fn recovered(&mut self) -> bool {
+        self.history.worked();
         let Some(since) = self.history.failing_since() else { return false };
         let after_ms = millis(self.elapsed().saturating_sub(since));
         self.history.recovered();
@@ -245,6 +255,7 @@ fn policy(config: &Config, mode: Mode, standing: Standing) -> Policy {
         curve: curve(config),
         horizon: horizon(config, mode),
         tries: u32::try_from(config.integer("rungs.tries")).unwrap_or(u32::MAX),
+        dead_sign_in_shows: true,
         allowed: RUNGS.into_iter().filter(|rung| config.allows(*rung)).collect(),
         standing,
     }

@@ -90,6 +90,7 @@ fn run_in(dir: &std::path::Path, dawn: Instant, horizon: &str) -> Run {
         }),
         quiet: true,
         wait_for_login: Duration::ZERO,
+        version: None,
         session: Some(id),
         attempts: 0,
         job: None,

@@ -8,6 +8,7 @@ use crate::claude::credentials::SignIn;
 use crate::claude::hooks::HookEvent;
 use crate::claude::rules::{Observation, Place, Rules};
 use crate::claude::transcript::Tail;
+use crate::claude::version::Version;
 use crate::launch::headless::Attempt;
 use crate::watch::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
 
@@ -21,6 +22,7 @@ pub(super) struct Seen<'a> {
     pub tail: Option<&'a Tail>,
     pub hook: Option<&'a HookEvent>,
     pub sign_in: SignIn,
+    pub version: Option<Version>,
     pub session: Option<String>,
     /// When the run began: a turn of an earlier time is not the one that failed.
     pub since: Timestamp,
@@ -55,7 +57,8 @@ pub(super) fn recognise(seen: &Seen<'_>, rules: &Rules, wall: &ZonedDateTime) ->
             errors,
             status,
             sign_in: Some(seen.sign_in),
-            version: None,
+            since: Some(seen.since),
+            version: seen.version,
             now: wall,
         })
     };
@@ -144,6 +147,7 @@ mod tests {
             tail,
             hook: None,
             sign_in: SignIn::Expired,
+            version: None,
             session: None,
             since: Timestamp::from_second(100).expect("in range"),
             writes_transcripts: writes,

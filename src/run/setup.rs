@@ -233,12 +233,13 @@ fn prepare(
     let run_dir = state_dir.join("runs").join(&id);
     paths::private_dir(&run_dir)?;
     let cwd = std::env::current_dir().unwrap_or_default();
+    let version = version::at_hand(&claude, &state_dir);
     let mut journal = Journal::open(&state_dir, &id);
     journal.record(Event::RunStarted {
         pid: std::process::id().cast_signed(),
         cwd: cwd.clone(),
         mode,
-        claude_version: version::at_hand(&claude, &state_dir).map(|version| version.to_string()),
+        claude_version: version.map(|version| version.to_string()),
         job: args.job.clone(),
     });
     let claude_dir = paths::claude_config_dir();
@@ -303,6 +304,7 @@ fn prepare(
         dir: run_dir,
         hooks,
         service: Rc::new(service),
+        version,
         session: None,
         attempts: 0,
         job: None,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::status_page::Page;
-use super::{Role, Sighting};
+use super::{Obstacle, Role, Sighting};
 use crate::watch::{Failure, FailureKind};
 
 /// One look at one host.
@@ -28,6 +28,9 @@ pub struct Health {
     pub oauth: Reading,
     /// The API.
     pub api: Reading,
+    /// Something on the way answered our look at the API in its place.
+    #[serde(default)]
+    pub intercepted: bool,
     /// Why, one line each, for people.
     pub reasons: Vec<String>,
 }
@@ -60,6 +63,8 @@ impl Health {
         for seen in sightings {
             let reading = health.of_mut(seen.role);
             *reading = seen.reading;
+            health.intercepted |=
+                seen.role == Role::Api && seen.obstacle == Some(Obstacle::Intercepted);
             health.reasons.push(seen.reason.clone());
         }
         let signing_in = own.is_some_and(|own| own.kind == FailureKind::LoginService);
@@ -109,6 +114,8 @@ fn met(failure: &Failure) -> Option<(Role, String)> {
         | FailureKind::SignInNeeded
         | FailureKind::UsageLimit { .. }
         | FailureKind::Refused
+        | FailureKind::Doubtful { .. }
+        | FailureKind::Proxy
         | FailureKind::SessionBroken
         | FailureKind::StartUp
         | FailureKind::Crash

@@ -15,8 +15,7 @@ pub fn by_screen(
     let is = |kind, rule: &str| {
         let evidence =
             Evidence { rule: rule.into(), source: Source::Screen, excerpt: String::new() };
-        let trust = crate::claude::rules::Trust::High;
-        Some(Classified { kind, status: None, evidence, trust })
+        Some(Classified { kind, status: None, evidence })
     };
     if look.is_busy() {
         return None;

@@ -42,13 +42,23 @@ pub enum FailureKind {
         /// When the limit lifts.
         resets: Option<Timestamp>,
     },
-    /// A person must change something: billing, key, model, flag, organisation.
+    /// A person must change something: billing, flag, organisation.
     Refused,
+    /// Refused in a way that an outage shows too: a key or token without a refresh, a helper
+    /// that hands out none, a permission, a model.
+    Doubtful {
+        /// The API's own word for it (a permission, a model), believed at once unless this run
+        /// or our own look at the API says otherwise.
+        firm: bool,
+    },
     /// The service was not reached; `certificate` marks faults that waiting cannot cure.
     Network {
-        /// A certificate or proxy refusal, not a passing fault.
+        /// A certificate's, not a passing fault.
         certificate: bool,
     },
+    /// The proxy refused the tunnel. Claude's words are the same whether it says no or fails
+    /// itself; our own look tells.
+    Proxy,
     /// The conversation itself is damaged (tool ids, too long, cannot be loaded).
     SessionBroken,
     /// Claude left before its first prompt.
@@ -70,7 +80,9 @@ impl FailureKind {
             Self::SignInNeeded => "sign_in_needed",
             Self::UsageLimit { .. } => "usage_limit",
             Self::Refused => "refused",
+            Self::Doubtful { .. } => "doubtful",
             Self::Network { .. } => "network",
+            Self::Proxy => "proxy",
             Self::SessionBroken => "session_broken",
             Self::StartUp => "start_up",
             Self::Crash => "crash",

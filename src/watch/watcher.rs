@@ -238,6 +238,7 @@ impl Watcher {
                 errors: error.as_slice(),
                 status,
                 sign_in: read.sign_in,
+                since: read.tail.prompted_at.or(Some(self.launched)),
                 version,
                 now: wall,
             };
@@ -345,6 +346,7 @@ impl Watcher {
                     errors: &[],
                     status: None,
                     sign_in: read.sign_in,
+                    since: None,
                     version: None,
                     now: wall,
                 });

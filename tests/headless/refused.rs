@@ -18,11 +18,15 @@ fn passes_through(stage: &Stage, args: &[&str]) {
 }
 
 #[test]
-fn a_wrong_api_key() {
+fn a_wrong_api_key_after_some_tries() {
     let mut stage = Stage::new(SignIn::ApiKey);
     stage.claude_gives_up_soon();
     stage.sandbox.env("ANTHROPIC_API_KEY", "sk-ant-api03-wrong-00000000000000000000000000000000");
-    passes_through(&stage, &["-p", "hi"]);
+    let plain = stage.ends(stage.plain(&["-p", "hi"]));
+    let safe = stage.asks(&[]);
+    assert_eq!((safe.code, &safe.stdout), (plain.code, &plain.stdout), "{safe:#?}");
+    assert!(safe.stderr.ends_with("what to renew\n"), "{safe:#?}");
+    assert_eq!(stage.journalled("attempt_started").len(), 7);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::rule::{Bound, SignInIs};
-use super::{Place, Rule, Trust};
+use super::{Place, Rule};
 
 /// A rule in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -14,9 +14,7 @@ pub struct Listed {
     pub own: bool,
     /// The failure it names; `none`: not a failure.
     pub class: &'static str,
-    /// `high` or `low`.
-    pub trust: &'static str,
-    /// The versions of Claude Code it was seen on; empty: any.
+    /// The versions of Claude Code it holds for; empty: any.
     pub versions: String,
     /// Where it looks.
     pub places: Vec<&'static str>,
@@ -51,10 +49,6 @@ impl Rule {
             id: self.id.clone(),
             own: self.id.starts_with("user:"),
             class: self.kind.map_or("none", crate::watch::FailureKind::name),
-            trust: match self.trust {
-                Trust::High => "high",
-                Trust::Low => "low",
-            },
             versions: self.versions_in_words(),
             places: self.places.iter().map(|place| place.name()).collect(),
             pattern: self.pattern.clone(),
@@ -86,10 +80,12 @@ impl Rule {
             conditions.push(format!(
                 "sign-in {}",
                 match sign_in {
+                    SignInIs::Renewed => "renewed",
                     SignInIs::Fresh => "fresh",
                     SignInIs::Refreshable => "refreshable",
                     SignInIs::Gone => "gone",
                     SignInIs::Key => "by a key",
+                    SignInIs::Lent => "by a lent key",
                 }
             ));
         }
@@ -112,6 +108,7 @@ mod tests {
             errors: &[],
             status: None,
             sign_in: None,
+            since: None,
             version: None,
             now: &now,
         };

@@ -9,17 +9,6 @@ use crate::claude::credentials::SignIn;
 use crate::claude::version::Version;
 use crate::watch::FailureKind;
 
-/// How far a rule is believed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trust {
-    /// Seen on the newest version.
-    #[default]
-    High,
-    /// The newest version cannot say it, or the running one lies outside the rule's versions.
-    Low,
-}
-
 /// A rule as written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,14 +26,14 @@ pub(super) struct Written {
     #[serde(default)]
     certificate: bool,
     #[serde(default)]
-    trust: Trust,
+    firm: bool,
     versions: Option<String>,
     #[serde(default)]
     source: String,
 }
 
 /// The fields a rule may have, for messages.
-pub(super) const FIELDS: &str = "id, where, pattern, status, error, sign_in, class, certificate, trust, \
+pub(super) const FIELDS: &str = "id, where, pattern, status, error, sign_in, class, certificate, firm, \
                       versions, source";
 
 /// A checked rule.
@@ -54,8 +43,6 @@ pub struct Rule {
     pub id: String,
     /// Where it was seen.
     pub source: String,
-    /// As written; how far it is believed also depends on the version.
-    pub trust: Trust,
     /// `None`: not a failure.
     pub kind: Option<FailureKind>,
     pub(super) pattern: Option<String>,
@@ -69,25 +56,35 @@ pub struct Rule {
 /// Conditions on the sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SignInIs {
+    /// An access token that the sign-in service handed out since the turn began.
+    Renewed,
     /// An access token that is good by the clock.
     Fresh,
     /// A refresh token is there.
     Refreshable,
     /// Emptied, missing or unreadable.
     Gone,
-    /// A fixed token or key, or another provider's.
+    /// A fixed token or key, or a lent one.
     Key,
+    /// Handed out anew at each start: by a key helper, or another provider's.
+    Lent,
 }
 
 impl SignInIs {
-    fn holds(self, sign_in: Option<SignIn>) -> bool {
-        sign_in.is_some_and(|sign_in| match self {
+    fn holds(self, seen: &Observation<'_>) -> bool {
+        let lent = |sign_in| matches!(sign_in, SignIn::Helper | SignIn::Provider);
+        seen.sign_in.is_some_and(|sign_in| match self {
+            Self::Renewed => matches!(
+                (sign_in, seen.since),
+                (SignIn::Kept { since: Some(renewed), .. }, Some(began)) if renewed >= began
+            ),
             Self::Fresh => matches!(sign_in, SignIn::Kept { .. }),
             Self::Refreshable => sign_in.can_refresh(),
             Self::Gone => {
                 matches!(sign_in, SignIn::Emptied | SignIn::Missing | SignIn::Unreadable)
             }
-            Self::Key => matches!(sign_in, SignIn::Token | SignIn::ApiKey | SignIn::Provider),
+            Self::Key => matches!(sign_in, SignIn::Token | SignIn::ApiKey) || lent(sign_in),
+            Self::Lent => lent(sign_in),
         })
     }
 }
@@ -130,21 +127,22 @@ impl Rule {
         let statuses = written.status.iter().map(status_range).collect::<Result<_, _>>()?;
         let sign_in = match written.sign_in.as_deref() {
             None => None,
+            Some("renewed") => Some(SignInIs::Renewed),
             Some("fresh") => Some(SignInIs::Fresh),
             Some("refreshable") => Some(SignInIs::Refreshable),
             Some("gone") => Some(SignInIs::Gone),
             Some("key") => Some(SignInIs::Key),
+            Some("lent") => Some(SignInIs::Lent),
             Some(word) => {
-                let known = "fresh, refreshable, gone, key";
+                let known = "renewed, fresh, refreshable, gone, key, lent";
                 return Err(format!("`sign_in`: `{word}` is none of {known}"));
             }
         };
-        let kind = class(&written.class, written.certificate)?;
+        let kind = class(&written)?;
         let versions = written.versions.as_deref().map_or(Ok(Vec::new()), version_bounds)?;
         Ok(Self {
             id: written.id,
             source: written.source,
-            trust: written.trust,
             kind,
             pattern: written.pattern,
             places,
@@ -164,18 +162,13 @@ impl Rule {
                 }))
             && (self.errors.is_empty()
                 || self.errors.iter().any(|error| seen.errors.contains(&error.as_str())))
-            && self.sign_in.is_none_or(|wanted| wanted.holds(seen.sign_in))
-    }
-
-    /// A rule outside of its versions is still a hint, but no more.
-    pub(super) fn trust_on(&self, version: Option<Version>) -> Trust {
-        let within = version.is_none_or(|version| {
-            self.versions.iter().all(|(bound, limit)| match bound {
-                Bound::AtLeast => version >= *limit,
-                Bound::Below => version < *limit,
+            && self.sign_in.is_none_or(|wanted| wanted.holds(seen))
+            && seen.version.is_none_or(|version| {
+                self.versions.iter().all(|(bound, limit)| match bound {
+                    Bound::AtLeast => version >= *limit,
+                    Bound::Below => version < *limit,
+                })
             })
-        });
-        if within { self.trust } else { Trust::Low }
     }
 }
 
@@ -192,7 +185,8 @@ fn status_range(value: &toml::Value) -> Result<(u16, u16), String> {
         .ok_or_else(|| format!("`status`: {value} is no HTTP status, `4xx` or `5xx`"))
 }
 
-fn class(name: &str, certificate: bool) -> Result<Option<FailureKind>, String> {
+fn class(written: &Written) -> Result<Option<FailureKind>, String> {
+    let name = written.class.as_str();
     Ok(Some(match name {
         "none" => return Ok(None),
         "api" => FailureKind::Api,
@@ -201,12 +195,15 @@ fn class(name: &str, certificate: bool) -> Result<Option<FailureKind>, String> {
         "sign_in_needed" => FailureKind::SignInNeeded,
         "usage_limit" => FailureKind::UsageLimit { resets: None },
         "refused" => FailureKind::Refused,
-        "network" => FailureKind::Network { certificate },
+        "doubtful" => FailureKind::Doubtful { firm: written.firm },
+        "network" => FailureKind::Network { certificate: written.certificate },
+        "proxy" => FailureKind::Proxy,
         "session_broken" => FailureKind::SessionBroken,
         "start_up" => FailureKind::StartUp,
         _ => {
             let known = "none, api, auth_refresh, login_service, sign_in_needed, usage_limit, \
-                         refused, network, session_broken, start_up";
+                         refused, doubtful, network, proxy, \
+                         session_broken, start_up";
             return Err(format!("`class`: `{name}` is none of {known}"));
         }
     }))

@@ -40,6 +40,7 @@ impl SignInSeen {
             SignIn::Unreadable => "unreadable",
             SignIn::Token => "token",
             SignIn::ApiKey => "api_key",
+            SignIn::Helper => "helper",
             SignIn::Provider => "provider",
             SignIn::Keychain => "keychain",
         }
@@ -47,7 +48,7 @@ impl SignInSeen {
 
     fn sentence(&self) -> String {
         match self.used {
-            SignIn::Kept { expires } => format!("kept, access token good until {expires:.0}"),
+            SignIn::Kept { expires, .. } => format!("kept, access token good until {expires:.0}"),
             SignIn::Expired => "kept; the access token has expired and is refreshed at the next \
                                 start"
                 .to_owned(),
@@ -55,6 +56,7 @@ impl SignInSeen {
             SignIn::Missing => "none".to_owned(),
             SignIn::Unreadable => "the credentials file cannot be read".to_owned(),
             SignIn::Token => "a long-lived token".to_owned(),
+            SignIn::Helper => "a key that `apiKeyHelper` hands out".to_owned(),
             SignIn::ApiKey => {
                 format!("a key from {}", self.key_variable.unwrap_or("the environment"))
             }

@@ -33,7 +33,7 @@ pub(in crate::commands) enum Signed {
 impl Signed {
     fn sign_in(self) -> SignIn {
         match self {
-            Self::Fresh => SignIn::Kept { expires: jiff::Timestamp::MAX },
+            Self::Fresh => SignIn::Kept { expires: jiff::Timestamp::MAX, since: None },
             Self::Expired => SignIn::Expired,
             Self::Emptied => SignIn::Emptied,
             Self::None => SignIn::Missing,
@@ -175,6 +175,7 @@ pub(in crate::commands) fn observation_of_screen<'a>(
         errors: &[],
         status: None,
         sign_in,
+        since: None,
         version: None,
         now,
     }

@@ -165,7 +165,8 @@ fn failure(run: &Run, text: &str) -> Option<Failure> {
         errors: &[],
         status: None,
         sign_in: Some(run.sign_in()),
-        version: None,
+        since: None,
+        version: run.version,
         now: &now_here(),
     })?;
     let (kind, status) = (found.kind, found.status);

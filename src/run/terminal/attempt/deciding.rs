@@ -24,8 +24,8 @@ const GRACE: Duration = Duration::from_secs(10);
 impl Attempt<'_, '_> {
     pub(super) fn judge(&mut self, now: Instant) {
         let (look, read) = self.look();
-        let rules = &self.run.rules;
-        let failure = self.watcher.judge(now, &look, &read, rules, None, &now_here());
+        let (rules, version) = (&self.run.rules, self.run.version);
+        let failure = self.watcher.judge(now, &look, &read, rules, version, &now_here());
         let Some(failure) = failure else {
             self.keep_unknown();
             // Where no hook says so, the transcript does.
