@@ -129,14 +129,16 @@ fn from_file(bytes: &[u8], now: Timestamp) -> SignIn {
     let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return SignIn::Unreadable };
     let Some(oauth) = value.get("claudeAiOauth") else { return SignIn::Missing };
     let filled = |key: &str| oauth[key].as_str().is_some_and(|token| !token.is_empty());
-    if !filled("refreshToken") {
-        // A file written for a long-lived token has an access token alone.
-        return if filled("accessToken") { SignIn::Token } else { SignIn::Emptied };
-    }
     let expires = oauth["expiresAt"].as_i64().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    match expires {
-        Some(expires) if expires > now => SignIn::Kept { expires, since: None },
-        _ => SignIn::Expired,
+    match (expires.filter(|expires| *expires > now), filled("refreshToken")) {
+        (Some(expires), true) => SignIn::Kept { expires, since: None },
+        (None, true) => SignIn::Expired,
+        // A file written for a long-lived token has an access token alone; so has one that
+        // versions around 2.1.175 emptied, but its token has expired.
+        (_, false) if filled("accessToken") && expires.is_none_or(|expires| expires > now) => {
+            SignIn::Token
+        }
+        (_, false) => SignIn::Emptied,
     }
 }
 
@@ -172,6 +174,8 @@ mod tests {
         );
         assert_eq!(read(Some(&oauth("a", "r", 500_000)), &[]), SignIn::Expired);
         assert_eq!(read(Some(&oauth("", "", 0)), &[]), SignIn::Emptied);
+        assert_eq!(read(Some(&oauth("a", "", 500_000)), &[]), SignIn::Emptied);
+        assert_eq!(read(Some(&oauth("a", "", 2_000_000)), &[]), SignIn::Token);
         assert_eq!(read(Some("{}"), &[]), SignIn::Missing);
         assert_eq!(read(Some("not json"), &[]), SignIn::Unreadable);
         assert_eq!(read(None, &[]), SignIn::Missing);

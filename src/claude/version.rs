@@ -21,9 +21,9 @@ pub struct Version(pub u32, pub u32, pub u32);
 /// environment (measured on 2.1.200 and 2.1.330; 2.1.100 knows it without a terminal only).
 pub const RESUMES_INTERRUPTED_TURN: Version = Version(2, 1, 200);
 
-/// From here on Claude empties a sign-in that the service calls dead (measured on 2.1.200; 2.1.150
-/// keeps it, and then its file looks as in an outage).
-pub const EMPTIES_DEAD_SIGN_IN: Version = Version(2, 1, 200);
+/// From here on Claude empties a sign-in that the service calls dead: its refresh token at least
+/// (measured on 2.1.175; 2.1.150 keeps it, and its file then looks as in an outage).
+pub const EMPTIES_DEAD_SIGN_IN: Version = Version(2, 1, 175);
 
 impl std::fmt::Display for Version {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -14,10 +14,11 @@ use crate::watch::{Failure, FailureKind, TurnState};
 /// A network fault that lasts this long is said to look local.
 const LOOKS_LOCAL_AFTER: Duration = Duration::from_secs(600);
 
-/// So often, and for so long since the first failure, is tried what may be refused for good. With
-/// the default waits both come to nearly three minutes.
+/// So often, after at least these waits, is tried what may be refused for good, and not longer
+/// than this after the first failure: six times in nearly three minutes.
 const DOUBT_TRIES: u32 = 6;
 const DOUBT_FOR: Duration = Duration::from_secs(180);
+const DOUBT_WAITS: Curve = Curve { first: Duration::from_secs(3), max: Duration::from_secs(60) };
 
 /// Added to a reset time that is known to the minute only.
 const RESET_MARGIN: Duration = Duration::from_secs(5);
@@ -34,7 +35,7 @@ pub struct Policy {
     pub horizon: Duration,
     /// Tries against a healthy service before the next rung.
     pub tries: u32,
-    /// A sign-in that is dead shows on disk: Claude Code empties it, since 2.1.200 at the latest.
+    /// A sign-in that is dead shows on disk: Claude Code empties it (not all versions).
     pub dead_sign_in_shows: bool,
     /// The rungs that are turned on.
     pub allowed: Vec<Rung>,
@@ -153,11 +154,19 @@ impl Question<'_> {
         if self.history.has_worked() || answered {
             return self.wait_and_retry();
         }
-        let again = self.history.count() < DOUBT_TRIES && self.failing_for() < DOUBT_FOR;
+        // A wait for a service that our look finds down says nothing about the key.
+        let soon = self.failing_for() < DOUBT_FOR || self.down();
+        let again = self.history.count() < DOUBT_TRIES && soon;
         let failing = self.down() || self.health.intercepted;
         match (firm && !failing, again) {
             (true, _) => refused(),
-            (false, true) => self.wait_and_retry(),
+            (false, true) => match self.wait_and_retry() {
+                Decision::Act { rung, after } => {
+                    let least = DOUBT_WAITS.wait(self.history.count());
+                    Decision::Act { rung, after: after.max(least) }
+                }
+                other => other,
+            },
             (false, false) => person("refused each time: Claude names above what to renew"),
         }
     }

@@ -36,10 +36,10 @@ impl Curve {
         curve.next_backoff().unwrap_or(self.max).min(self.max)
     }
 
-    /// The wait with jitter: 2/3 to 5/3 of it, never above the cap.
+    /// A wait with jitter: 2/3 to 5/3 of it, never above the cap, but for a wait that is.
     #[must_use]
-    pub fn jittered(self, tries: u32, random: &mut fastrand::Rng) -> Duration {
-        self.wait(tries).mul_f64(2.0 / 3.0 + random.f64()).min(self.max)
+    pub fn jittered(self, wait: Duration, random: &mut fastrand::Rng) -> Duration {
+        wait.mul_f64(2.0 / 3.0 + random.f64()).min(self.max.max(wait))
     }
 }
 
@@ -60,9 +60,9 @@ mod tests {
         #[test]
         fn the_first_wait_is_two_to_five_seconds_and_none_exceeds_the_cap(seed: u64, tries in 0u32..200) {
             let mut random = fastrand::Rng::with_seed(seed);
-            let first = CURVE.jittered(0, &mut random);
+            let first = CURVE.jittered(CURVE.wait(0), &mut random);
             prop_assert!(first >= Duration::from_secs(2) && first <= Duration::from_secs(5));
-            prop_assert!(CURVE.jittered(tries, &mut random) <= CURVE.max);
+            prop_assert!(CURVE.jittered(CURVE.wait(tries), &mut random) <= CURVE.max);
         }
     }
 }

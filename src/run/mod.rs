@@ -166,7 +166,7 @@ impl Run {
         if let Decision::Act { rung, after } = &mut decision {
             let waits_for_reset = matches!(failure.kind, FailureKind::UsageLimit { .. });
             if !waits_for_reset {
-                *after = self.curve().jittered(self.history.count(), &mut self.random);
+                *after = self.curve().jittered(*after, &mut self.random);
             }
             self.history.tried(*rung, at, health.facing(failure.kind));
         }

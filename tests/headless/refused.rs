@@ -18,18 +18,6 @@ fn passes_through(stage: &Stage, args: &[&str]) {
 }
 
 #[test]
-fn a_wrong_api_key_after_some_tries() {
-    let mut stage = Stage::new(SignIn::ApiKey);
-    stage.claude_gives_up_soon();
-    stage.sandbox.env("ANTHROPIC_API_KEY", "sk-ant-api03-wrong-00000000000000000000000000000000");
-    let plain = stage.ends(stage.plain(&["-p", "hi"]));
-    let safe = stage.asks(&[]);
-    assert_eq!((safe.code, &safe.stdout), (plain.code, &plain.stdout), "{safe:#?}");
-    assert!(safe.stderr.ends_with("what to renew\n"), "{safe:#?}");
-    assert_eq!(stage.journalled("attempt_started").len(), 7);
-}
-
-#[test]
 fn a_flag_that_does_not_exist() {
     passes_through(&Stage::new(SignIn::Valid), &["-p", "--no-such-flag", "--", "hi"]);
 }
