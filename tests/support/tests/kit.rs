@@ -180,3 +180,19 @@ fn a_sandbox_takes_its_processes_along() {
     let line = std::fs::read(format!("/proc/{}/cmdline", left[0].0)).unwrap_or_default();
     assert!(killed.is_err() || line.is_empty(), "still there");
 }
+
+#[test]
+fn a_partial_outage_refuses_its_share_and_the_edge_may_go_on_answering_strangers() {
+    let service = FakeService::start();
+    service.set_api(Behaviour::error(529).for_share(0.5));
+    let statuses: Vec<_> =
+        (0..64).map(|_| status(&ask(&service, KEY).unwrap()).to_owned()).collect();
+    for expected in ["200", "529"] {
+        assert!(statuses.iter().any(|status| status == expected), "{statuses:?}");
+    }
+    service.set_api(Behaviour::error(529));
+    assert_eq!(status(&ask(&service, "").unwrap()), "529");
+    service.edge_stays_up();
+    assert_eq!(status(&ask(&service, "").unwrap()), "401");
+    assert_eq!(status(&ask(&service, KEY).unwrap()), "529");
+}

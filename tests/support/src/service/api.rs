@@ -45,22 +45,27 @@ fn usage(output: u32) -> Value {
     })
 }
 
-/// The content block and the reason the model stops.
-fn block(answer: &Answer, number: u32) -> (Value, &'static str) {
+/// The content blocks and the reason the model stops.
+fn blocks(answer: &Answer, number: u32) -> (Vec<Value>, &'static str) {
+    let call = |index: usize, name: &str, input: &Value| {
+        let id = format!("toolu_fake{number:08}{index}");
+        json!({ "type": "tool_use", "id": id, "name": name, "input": input })
+    };
     match answer {
         Answer::Text(text) | Answer::Slow { text, .. } => {
-            (json!({ "type": "text", "text": text }), "end_turn")
+            (vec![json!({ "type": "text", "text": text })], "end_turn")
         }
-        Answer::Tool { name, input, .. } => {
-            let id = format!("toolu_fake{number:08}");
-            (json!({ "type": "tool_use", "id": id, "name": name, "input": input }), "tool_use")
+        Answer::Tool { name, input, .. } => (vec![call(0, name, input)], "tool_use"),
+        Answer::Tools { calls, .. } => {
+            let calls = calls.iter().enumerate();
+            (calls.map(|(index, (name, input))| call(index, name, input)).collect(), "tool_use")
         }
     }
 }
 
 fn whole(mut message: Value, answer: &Answer, number: u32) -> Reply {
-    let (block, reason) = block(answer, number);
-    message["content"] = json!([block]);
+    let (blocks, reason) = blocks(answer, number);
+    message["content"] = json!(blocks);
     message["stop_reason"] = json!(reason);
     message["usage"] = usage(12);
     Reply::json(200, &message)
@@ -69,20 +74,13 @@ fn whole(mut message: Value, answer: &Answer, number: u32) -> Reply {
 fn stream(message: &Value, answer: &Answer, number: u32, ending: Ending) -> Reply {
     let mut events = Events(Vec::new());
     events.push(&json!({ "type": "message_start", "message": message }));
-    let (mut block, reason) = block(answer, number);
-    let (deltas, every) = deltas(answer);
-    let silent = deltas.iter().all(|delta| delta["text"] == "");
-    if ending == Ending::Complete || !silent {
-        match block["type"].as_str() {
-            Some("tool_use") => block["input"] = json!({}),
-            _ => block["text"] = json!(""),
+    let (blocks, reason) = blocks(answer, number);
+    for (index, block) in blocks.into_iter().enumerate() {
+        let (deltas, every) = deltas(answer, &block);
+        let silent = deltas.iter().all(|delta| delta["text"] == "");
+        if ending == Ending::Complete || !silent {
+            events.push_block(index, block, deltas, every);
         }
-        events.push(&json!({ "type": "content_block_start", "index": 0, "content_block": block }));
-        for delta in deltas {
-            let event = json!({ "type": "content_block_delta", "index": 0, "delta": delta });
-            events.push_after(every, &event);
-        }
-        events.push(&json!({ "type": "content_block_stop", "index": 0 }));
     }
     match ending {
         Ending::Complete => {
@@ -108,15 +106,15 @@ fn stream(message: &Value, answer: &Answer, number: u32, ending: Ending) -> Repl
     }
 }
 
-/// The pieces an answer comes in, and the pause before each.
-fn deltas(answer: &Answer) -> (Vec<Value>, Duration) {
+/// The pieces a block comes in, and the pause before each.
+fn deltas(answer: &Answer, block: &Value) -> (Vec<Value>, Duration) {
     let text = |text: &str| json!({ "type": "text_delta", "text": text });
     match answer {
         Answer::Text(all) => (vec![text(all)], Duration::ZERO),
         Answer::Slow { text: all, every } => (all.split_inclusive(' ').map(text).collect(), *every),
-        Answer::Tool { input, .. } => {
-            let delta = json!({ "type": "input_json_delta", "partial_json": input.to_string() });
-            (vec![delta], Duration::ZERO)
+        Answer::Tool { .. } | Answer::Tools { .. } => {
+            let input = block["input"].to_string();
+            (vec![json!({ "type": "input_json_delta", "partial_json": input })], Duration::ZERO)
         }
     }
 }
@@ -125,6 +123,20 @@ fn deltas(answer: &Answer) -> (Vec<Value>, Duration) {
 struct Events(Vec<(Duration, String)>);
 
 impl Events {
+    fn push_block(&mut self, index: usize, mut block: Value, deltas: Vec<Value>, every: Duration) {
+        match block["type"].as_str() {
+            Some("tool_use") => block["input"] = json!({}),
+            _ => block["text"] = json!(""),
+        }
+        let start = "content_block_start";
+        self.push(&json!({ "type": start, "index": index, "content_block": block }));
+        for delta in deltas {
+            let event = json!({ "type": "content_block_delta", "index": index, "delta": delta });
+            self.push_after(every, &event);
+        }
+        self.push(&json!({ "type": "content_block_stop", "index": index }));
+    }
+
     fn push(&mut self, event: &Value) {
         self.push_after(Duration::ZERO, event);
     }

@@ -110,7 +110,10 @@ impl Exchange<'_> {
         let endpoint = classify(&mut request);
         let number = self.service.log.note(&request);
         let counts = !matches!(request.kind, RequestKind::Auxiliary | RequestKind::Probe);
-        match self.service.behaviour(endpoint, counts) {
+        let passes = request.kind == RequestKind::Probe && self.service.edge_is_up();
+        let behaviour =
+            if passes { Behaviour::Ok } else { self.service.behaviour(endpoint, counts) };
+        match behaviour {
             Behaviour::Ok => {
                 let reply = self.service.reply(endpoint, &request, None, Ending::Complete);
                 self.send(number, reply, None)

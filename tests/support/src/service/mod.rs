@@ -57,6 +57,7 @@ struct Service {
     tokens: Mutex<Tokens>,
     indicator: Mutex<String>,
     open: Mutex<Vec<Weak<TcpStream>>>,
+    edge_stays_up: AtomicBool,
     stopped: AtomicBool,
 }
 
@@ -84,6 +85,7 @@ impl FakeService {
             tokens: Mutex::default(),
             indicator: Mutex::new("none".into()),
             open: Mutex::default(),
+            edge_stays_up: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         });
         let ca = tempfile::Builder::new().prefix("fake-service-ca-").suffix(".pem").tempfile()?;
@@ -171,6 +173,12 @@ impl FakeService {
     /// Every access token handed out so far (the sandbox's too) is answered 401 from now on.
     pub fn expire_tokens(&self) {
         lock(&self.service.tokens).expire_all();
+    }
+
+    /// Requests without credentials are refused as by a service that is up, whatever is
+    /// scripted: so the real edge does in most outages.
+    pub fn edge_stays_up(&self) {
+        self.service.edge_stays_up.store(true, Ordering::SeqCst);
     }
 
     /// The API accepts access tokens that are expired by the clock.
@@ -268,6 +276,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Service {
+    fn edge_is_up(&self) -> bool {
+        self.edge_stays_up.load(Ordering::SeqCst)
+    }
+
     fn behaviour(&self, endpoint: Endpoint, counts: bool) -> Behaviour {
         let mut scripts = lock(&self.scripts);
         scripts.get_mut(&endpoint).map_or(Behaviour::Ok, |running| running.next(counts))

@@ -22,6 +22,13 @@ pub enum Answer {
         /// The answer to the tool's result.
         then: Box<Answer>,
     },
+    /// Several calls of tools in one message; `then` follows once their results come back.
+    Tools {
+        /// Each tool's name and input.
+        calls: Vec<(String, Value)>,
+        /// The answer to their results.
+        then: Box<Answer>,
+    },
     /// A text that comes word by word.
     Slow {
         /// The whole text.
@@ -49,7 +56,9 @@ impl Answer {
     /// What is due after `results` tool results came back in this turn.
     pub(super) fn after(&self, results: usize) -> &Self {
         match self {
-            Self::Tool { then, .. } if results > 0 => then.after(results - 1),
+            Self::Tool { then, .. } | Self::Tools { then, .. } if results > 0 => {
+                then.after(results - 1)
+            }
             other => other,
         }
     }
@@ -105,6 +114,9 @@ pub enum Behaviour {
     Redirect(String),
     /// 200 with a JSON body padded by this many bytes.
     Huge(usize),
+    /// This share of the requests (0 to 1, drawn anew for each) meets the behaviour, the others
+    /// are answered.
+    Share(f64, Box<Behaviour>),
 }
 
 impl Behaviour {
@@ -162,6 +174,12 @@ impl Behaviour {
     /// The gateway's HTML page for this status.
     pub fn html(status: u16, title: &str) -> Self {
         Self::Html { status, title: title.into() }
+    }
+
+    /// This share of the requests fails so: a partial outage.
+    #[must_use]
+    pub fn for_share(self, share: f64) -> Self {
+        Self::Share(share, Box::new(self))
     }
 
     /// A plan limit; `claim` is `five_hour`, `seven_day`, `seven_day_opus` or
@@ -255,6 +273,10 @@ impl Running {
         if counts {
             self.taken += 1;
         }
-        now
+        match now {
+            Behaviour::Share(share, fault) if fastrand::f64() < share => *fault,
+            Behaviour::Share(..) => Behaviour::Ok,
+            all => all,
+        }
     }
 }

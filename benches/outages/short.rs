@@ -1,12 +1,8 @@
-//! `cargo bench --bench outages [-- COUNT [AT_ONCE]]`: the sign-in service is down for random
+//! `cargo bench --bench outages -- short [COUNT [AT_ONCE]]`: the sign-in service is down for random
 //! 20–90 s, COUNT times (20). In each outage one `claude-safe -p hi` runs, and beside it, with a
 //! service of its own, plain claude started again after exponential waits (3 s to 60 s). Prints
 //! how soon after the service's return each answered, and how much each asked of it while down.
 
-// A measurement fails by panicking.
-#![allow(clippy::unwrap_used)]
-
-use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -15,6 +11,8 @@ use claude_safe_testkit::claude::MEASURED;
 use claude_safe_testkit::{
     Behaviour, FakeService, RequestKind, Sandbox, Script, SignIn, real_claude,
 };
+
+use crate::say;
 
 const OUTAGE_SECONDS: std::ops::Range<f64> = 20.0..90.0;
 const FIRST_WAIT: Duration = Duration::from_secs(3);
@@ -87,12 +85,9 @@ fn summary(name: &str, ways: &[Through]) -> String {
     )
 }
 
-fn say(line: &str) {
-    writeln!(std::io::stdout().lock(), "{line}").unwrap();
-}
-
-fn main() {
-    let mut numbers = std::env::args().filter_map(|arg| arg.parse::<usize>().ok());
+/// Runs them; the arguments are how many there are, and how many at once.
+pub fn run(args: impl Iterator<Item = String>) {
+    let mut numbers = args.filter_map(|arg| arg.parse::<usize>().ok());
     let count = numbers.next().unwrap_or(20);
     let at_once = numbers.next().unwrap_or(2);
     let left = Mutex::new(count);
