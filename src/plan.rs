@@ -7,10 +7,6 @@ use std::path::PathBuf;
 use crate::claude::args::ClaudeArgs;
 use crate::fix::api_key::Key;
 
-/// Lets Claude itself retry API faults for hours.
-pub const WATCHDOG: &str = "CLAUDE_CODE_RETRY_WATCHDOG";
-/// The user's own word on retries, which wins over the watchdog.
-pub const MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
 /// Makes a resumed terminal session send its interrupted turn again (measured: it does not
 /// reach the tools of that Claude).
 pub const RESUME_TURN: &str = "CLAUDE_CODE_RESUME_INTERRUPTED_TURN";
@@ -62,8 +58,6 @@ pub struct LaunchPlan {
     pub continuation: Continuation,
     /// The words to continue with.
     pub message: String,
-    /// Whether Claude itself may retry for hours.
-    pub watchdog: bool,
     /// Where Claude works, when that is not where we are.
     pub cwd: Option<PathBuf>,
     /// Flags of ours for this launch (a spend cap).
@@ -85,7 +79,6 @@ impl LaunchPlan {
             session: SessionPlan::AsGiven,
             continuation: Continuation::Silent,
             message,
-            watchdog: false,
             cwd: None,
             extra: Vec::new(),
             key: None,
@@ -149,11 +142,8 @@ impl LaunchPlan {
         if let Some(mark) = &self.mark {
             changes.push((MARK, Some(mark.clone())));
         }
-        match &self.key {
-            // With a key Claude would retry even a wrong one for hours.
-            Some(key) => changes.push((API_KEY, Some(key.expose()))),
-            None if self.watchdog => changes.push((WATCHDOG, Some("1".into()))),
-            None => {}
+        if let Some(key) = &self.key {
+            changes.push((API_KEY, Some(key.expose())));
         }
         changes
     }
@@ -208,14 +198,6 @@ mod tests {
         let again = first.resume("id", Continuation::InterruptedTurn);
         assert_eq!(again.environment()[0], (RESUME_TURN, Some("1".into())));
         assert_eq!(again.environment()[1], (RESUME_MESSAGE, Some("go on".into())));
-    }
-
-    #[test]
-    fn a_key_and_the_watchdog_are_never_used_together() {
-        let mut plan = plan(&["-p", "hi"]);
-        plan.watchdog = true;
-        assert_eq!(plan.environment()[2], (WATCHDOG, Some("1".into())));
-        assert!(!format!("{plan:?}").contains("sk-"));
     }
 
     #[test]

@@ -62,18 +62,12 @@ pub const KEYS: &[Key] = &[
         "The claude to start; empty: the first on PATH that is not claude-safe.",
     ),
     key(
-        "claude.retry_watchdog",
-        Kind::Switch,
-        "on",
-        "Let Claude itself retry API faults for hours (only with an OAuth sign-in).",
-    ),
-    key(
         "retry.first_wait",
         Kind::Duration,
         "3s",
         "Wait before the first try, before jitter (2/3 to 5/3 of it).",
     ),
-    key("retry.max_wait", Kind::Duration, "60s", "No wait between tries is longer than this."),
+    key("retry.max_wait", Kind::Duration, "40s", "No wait between tries is longer than this."),
     key(
         "retry.horizon_terminal",
         Kind::Duration,

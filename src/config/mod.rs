@@ -315,7 +315,7 @@ mod tests {
                 "config.toml:3: `retry.max_wait`: `soon` is not a span of time such as `90s`, `10m` or `2h 30m`",
             ]
         );
-        assert_eq!(config.duration("retry.max_wait"), Duration::from_secs(60));
+        assert_eq!(config.duration("retry.max_wait"), Duration::from_secs(40));
     }
 
     #[test]
@@ -360,6 +360,6 @@ mod tests {
     fn a_file_that_is_not_toml_is_reported_with_its_line_and_defaults_stand() {
         let (config, problems) = from("[retry]\nmax_wait = = 3\n", Profile::Base);
         assert!(problems[0].starts_with("config.toml:2: "), "{problems:?}");
-        assert_eq!(config.duration("retry.max_wait"), Duration::from_secs(60));
+        assert_eq!(config.duration("retry.max_wait"), Duration::from_secs(40));
     }
 }

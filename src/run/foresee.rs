@@ -223,7 +223,7 @@ mod tests {
     fn a_headless_forecast_waits_while_the_service_is_down_and_climbs_while_it_is_up() {
         let page = page(Mode::Headless, &[]);
         let api = below(&page, "API failing");
-        assert!(api.contains("relaunch after 3 s, 6 s, 12 s, 24 s, 48 s, 60 s ×"), "{api}");
+        assert!(api.contains("relaunch after 3 s, 6 s, 12 s, 24 s, 40 s ×"), "{api}");
         assert!(api.contains("gives up: it has not passed within the horizon"), "{api}");
         let start_up = below(&page, "left at start-up");
         let up = start_up.split("service up:").nth(1).expect("another way");

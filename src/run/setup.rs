@@ -15,10 +15,10 @@ use super::hook_socket::HookSocket;
 use super::jobs::{self, Job};
 use super::{Run, Service, clock, headless, login, terminal};
 use crate::claude::args::{ClaudeArgs, Intent};
-use crate::claude::environment::{Environment, Lookup as _};
+use crate::claude::environment::Environment;
 use crate::claude::rules::Rules;
 use crate::claude::settings::{self, Injection};
-use crate::claude::{credentials, hooks, locate, status_line, version};
+use crate::claude::{hooks, locate, status_line, version};
 use crate::cli::RunArgs;
 use crate::config::{self, Config, Origin, Profile, keys};
 use crate::error::exit;
@@ -27,7 +27,7 @@ use crate::ladder::History;
 use crate::notice::say;
 use crate::notify::Notifier;
 use crate::paths;
-use crate::plan::{CHILD_SESSION, LaunchPlan, MARK, MAX_RETRIES, SessionPlan, WATCHDOG};
+use crate::plan::{CHILD_SESSION, LaunchPlan, MARK, SessionPlan};
 use crate::service::endpoint;
 use crate::service::{Breaker, HttpLook, Network};
 
@@ -85,14 +85,6 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
         Way::Watched(mode) => (mode, false),
         Way::SignIn => (Mode::Terminal, true),
     };
-    let job = args.job.as_deref().map(|name| Job::take(&usable_state_dir(), name));
-    let job = match job.transpose() {
-        Ok(job) => job,
-        Err(busy) => {
-            say(&busy.to_string());
-            return ExitCode::from(exit::TRY_LATER);
-        }
-    };
     let (rules, wrong) = Rules::new(&config.rules);
     problems.extend(config.rule_problems(&wrong));
     for problem in &problems {
@@ -102,7 +94,6 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
     let outcome = runtime.and_then(|runtime| {
         runtime.block_on(async {
             let mut run = prepare(config, rules, claude, user, mode, args)?;
-            run.take_up(job);
             let code = match mode {
                 _ if signs_in => login::run(&mut run).await,
                 Mode::Headless => headless::run(&mut run).await,
@@ -251,10 +242,6 @@ fn prepare(
     let seen = given.as_ref().ok().and_then(Option::as_ref);
     let environment = Environment::of_claude(&user, seen, &cwd, mode == Mode::Terminal);
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    plan.watchdog = config.switch("claude.retry_watchdog")
-        && credentials::read(&claude_dir, &environment, jiff::Timestamp::now()).is_oauth()
-        && !environment.has_key_helper()
-        && [WATCHDOG, MAX_RETRIES].iter().all(|name| environment.var(name).is_none());
     let hooks = HookSocket::bind(&run_dir, &id)
         .inspect_err(|error| tracing::warn!(%error, "no hooks in this run"))
         .ok();
@@ -286,7 +273,7 @@ fn prepare(
         probes: config.switch("service.probe"),
         page: config.switch("service.status_page"),
     };
-    let run = Run {
+    let mut run = Run {
         quiet: args.quiet || config.switch("headless.quiet"),
         wait_for_login: config.duration("headless.wait_for_login"),
         notifier: Notifier::new(&config, &id, set("TMUX")),
@@ -311,25 +298,19 @@ fn prepare(
         plan,
         user,
     };
-    Ok(run)
-}
-
-impl Run {
-    /// Goes on with what an earlier run of this job left, and learns which session that is.
-    fn take_up(&mut self, job: Option<Job>) {
-        self.job = job;
-        let left = self.job.as_ref().and_then(|job| job.unfinished(&self.claude_dir));
-        if let Some((session, _)) = left {
-            self.plan = self.plan.resume(&session, crate::plan::Continuation::Message);
-        }
-        let named = match &self.plan.session {
-            SessionPlan::WithId(id) | SessionPlan::Resume(id) => Some(id.clone()),
-            _ => self.user.named_session(),
-        };
-        if let Some(id) = named {
-            self.learn_session(&id);
-        }
+    run.job = args.job.as_deref().map(|name| Job::open(&run.state_dir, name));
+    let left = run.job.as_ref().and_then(|job| job.unfinished(&run.claude_dir));
+    if let Some((session, _)) = left {
+        run.plan = run.plan.resume(&session, crate::plan::Continuation::Message);
     }
+    let named = match &run.plan.session {
+        SessionPlan::WithId(id) | SessionPlan::Resume(id) => Some(id.clone()),
+        _ => run.user.named_session(),
+    };
+    if let Some(id) = named {
+        run.learn_session(&id);
+    }
+    Ok(run)
 }
 
 /// The state directory, or one for this boot where the home cannot be written to.

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod kit;
-mod launching;
 mod living;
 mod refusals;
 mod unknown;

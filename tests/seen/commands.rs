@@ -257,7 +257,7 @@ fn a_dry_run_starts_nothing_and_follows_the_configuration() {
         String::from_utf8(output.stdout).expect("UTF-8")
     };
     let page = dry(&["--set", "retry.first_wait=7s", "--", "-p", "hi"]);
-    assert!(page.contains("relaunch after 7 s, 14 s, 28 s, 56 s, 60 s ×"), "{page}");
+    assert!(page.contains("relaunch after 7 s, 14 s, 28 s, 40 s ×"), "{page}");
     assert!(dry(&["--", "mcp", "list"]).contains("started in our place"));
     assert!(!touched.exists());
     assert!(!state.path().join("journal.jsonl").exists());
