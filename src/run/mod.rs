@@ -34,13 +34,13 @@ use crate::claude::rules::Rules;
 use crate::claude::version::{EMPTIES_DEAD_SIGN_IN, Version};
 use crate::cli::RunArgs;
 use crate::config::Config;
-use crate::journal::{Event, Journal, Mode, Outcome};
+use crate::journal::{Event, Journal, Mode};
 use crate::ladder::delay::Curve;
 use crate::ladder::{self, Decision, History, Now, Policy, Reason, Rung, Standing};
 use crate::notice::say;
 use crate::notify::Notifier;
 use crate::plan::LaunchPlan;
-use crate::service::{Breaker, Endpoint, Endpoints, Health, Look, look_once, status_page};
+use crate::service::{Breaker, Endpoint, Endpoints, Health, Look, look_again, status_page};
 use crate::watch::{ExitReason, Failure, FailureKind};
 use jiff::{Timestamp, ZonedDateTime};
 
@@ -185,7 +185,7 @@ impl Run {
         let (failure, state_dir) = (failure.clone(), self.state_dir.clone());
         async move {
             let endpoints = if waits { service.facing(failure.kind) } else { Vec::new() };
-            let sightings = look_once(&*service.look, &service.breaker, &endpoints).await;
+            let sightings = look_again(&*service.look, &service.breaker, &endpoints).await;
             let page = if waits && service.page && service.endpoints.has_status_page() {
                 status_page(&*service.look, &state_dir, Timestamp::now()).await.page
             } else {
@@ -231,13 +231,8 @@ impl Run {
 
     /// The end of the run.
     fn end(&mut self, code: i32, child: Option<ExitReason>) -> i32 {
-        self.end_as(Outcome::of(code), code, child)
-    }
-
-    /// The end of a run of which more is known than its code says.
-    fn end_as(&mut self, outcome: Outcome, code: i32, child: Option<ExitReason>) -> i32 {
         self.note_looks(&Health::default());
-        self.journal.record(Event::RunEnded { code, child, outcome: Some(outcome) });
+        self.journal.record(Event::RunEnded { code, child });
         code
     }
 }

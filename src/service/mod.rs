@@ -14,6 +14,7 @@ pub mod scripted;
 #[cfg(test)]
 mod simulation;
 pub mod status_page;
+pub mod turns;
 mod wait;
 
 pub use breaker::{Breaker, Clock, Lease, Shared};
@@ -24,4 +25,5 @@ pub use network::Network;
 pub use page_cache::{PageSeen, status_page};
 pub use probe::{HttpLook, Look, Obstacle, Sighting};
 pub use scripted::ScriptedLook;
-pub use wait::{look_once, until_up};
+pub use turns::Turns;
+pub use wait::{look_again, look_once, until_up};

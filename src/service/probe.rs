@@ -80,6 +80,23 @@ pub struct Sighting {
     pub clock_offset_s: Option<i64>,
 }
 
+impl Sighting {
+    /// A host that answered, as another run saw it.
+    #[must_use]
+    pub fn up(endpoint: &Endpoint, reason: String) -> Self {
+        Self {
+            role: endpoint.role,
+            host: endpoint.host().to_owned(),
+            reading: Reading::Up,
+            obstacle: None,
+            latency: Duration::ZERO,
+            reason,
+            retry_after: None,
+            clock_offset_s: None,
+        }
+    }
+}
+
 /// A document that was fetched, or why it was not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetched {

@@ -12,6 +12,9 @@ const LONGEST: Duration = Duration::from_secs(8);
 /// Each interval is so much longer than the one before: quickly, since what is over soon is over
 /// by the first looks, and each look is a request to a service in trouble.
 const GROWTH: f64 = 1.6;
+/// A host that answers is looked at no more often than this: only one that reads down can come
+/// back, and in most outages the edge answers strangers all the time.
+pub const WHILE_UP: Duration = Duration::from_secs(60);
 /// Jitter is drawn evenly from this share of the interval to one plus it.
 const LEAST_SHARE: f64 = 2.0 / 3.0;
 
@@ -31,8 +34,13 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// The time from the start of one probe to the start of the next; `chance` lies in 0..1.
-    pub fn next(&mut self, chance: f64) -> Duration {
+    /// The time from the start of one probe to the start of the next; `down` is whether any host
+    /// reads down, `chance` lies in 0..1.
+    pub fn next(&mut self, down: bool, chance: f64) -> Duration {
+        if !down {
+            *self = Self::default();
+            return WHILE_UP.mul_f64(1.0 + chance.clamp(0.0, 1.0) / 4.0);
+        }
         let jittered = self.interval.mul_f64(LEAST_SHARE * (1.0 + chance.clamp(0.0, 1.0)));
         self.interval = self.interval.mul_f64(GROWTH).min(LONGEST);
         jittered
@@ -59,11 +67,21 @@ mod tests {
     #[test]
     fn probes_start_about_two_seconds_apart_and_end_below_fifteen() {
         let mut schedule = Schedule::default();
-        let first = schedule.next(0.5);
+        let first = schedule.next(true, 0.5);
         assert_eq!(first, Duration::from_secs(2));
-        let later: Vec<_> = (0..50).map(|index| schedule.next(f64::from(index % 2))).collect();
+        let later: Vec<_> =
+            (0..50).map(|index| schedule.next(true, f64::from(index % 2))).collect();
         assert!(later.iter().all(|interval| *interval <= Duration::from_secs(15)));
         assert!(later.iter().rev().take(10).all(|interval| *interval >= Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn a_host_that_answers_is_looked_at_once_a_minute_at_most() {
+        let mut schedule = Schedule::default();
+        for chance in [0.0, 0.5, 1.0] {
+            assert!(schedule.next(false, chance) >= Duration::from_secs(60));
+        }
+        assert_eq!(schedule.next(true, 0.5), Duration::from_secs(2), "it has just gone down");
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn ours(seed: u64) -> Outcome {
             }
             Event::Probe => {
                 result.probes += 1;
-                let next = schedule.next(chance.f64()).as_millis() as Millis;
+                let next = schedule.next(true, chance.f64()).as_millis() as Millis;
                 queue.push(Reverse((now + next, Event::Probe)));
             }
             Event::Ask(_) if waiting_for_probe => {}
