@@ -4,6 +4,8 @@
 
 use std::ffi::OsString;
 
+use memchr::memmem::find;
+
 use super::args::ClaudeArgs;
 
 /// What stands before the command, as Claude writes it.
@@ -90,19 +92,6 @@ fn is_plain(word: &OsString) -> bool {
     word.to_str().is_some_and(|text| {
         text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./,:=@+%".contains(c))
     })
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    // Most output lacks even the first byte; looking for it alone is much faster.
-    let mut from = 0;
-    while let Some(at) = bytes[from..].iter().position(|byte| *byte == wanted[0]) {
-        from += at;
-        if bytes[from..].starts_with(wanted) {
-            return Some(from);
-        }
-        from += 1;
-    }
-    None
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ impl Modes {
     pub fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.scan == Scan::Ground {
-                let Some(at) = bytes.iter().position(|&byte| byte == 0x1b) else { return };
+                let Some(at) = memchr::memchr(0x1b, bytes) else { return };
                 self.scan = Scan::Escape;
                 bytes = &bytes[at + 1..];
                 continue;
