@@ -2,26 +2,33 @@
 //! values, which is the prompt. In: the user's arguments. Out: facts about them, and edited
 //! copies. Nothing is reordered or rewritten that is not named.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 
 mod flags;
 
 use flags::Arity::{Many, None as Zero, One, Optional};
-use flags::{COMMANDS, NOT_AGAIN, PROTOCOL, known};
+use flags::{CHOOSES_SESSION, COMMANDS, PREFILL, PROTOCOL, known};
 
 /// One piece of the command line, with the words it was written as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     /// A known flag by its first spelling, with its values.
-    Flag { name: &'static str, values: Vec<OsString>, words: Vec<OsString> },
-    /// `-pc`: short flags without values written together, each by its letter and first spelling.
-    Cluster(Vec<(char, &'static str)>),
+    Flag {
+        name: &'static str,
+        values: Vec<OsString>,
+        words: Vec<OsString>,
+        /// Its letter follows that of the piece before in the same word, as `c` in `-pc`.
+        clustered: bool,
+        /// Its value stands in the same word (`--flag=value`, `-nvalue`): none follows.
+        attached: bool,
+    },
     /// A flag we do not know; a bare word after it may be its value or the prompt.
-    Unknown { words: Vec<OsString> },
+    Unknown { words: Vec<OsString>, clustered: bool },
     /// A word that is no flag.
     Positional(OsString),
     /// `--`.
-    Separator,
+    Separator(OsString),
 }
 
 /// Where these arguments lead.
@@ -53,47 +60,58 @@ pub struct ClaudeArgs {
 }
 
 impl ClaudeArgs {
-    /// Reads the arguments as claude's own parser does.
+    /// Reads the arguments as claude's own parser does (commander's rules: a value is what
+    /// stands in the flag's own word, else the next word; a flag that must have one takes a
+    /// word with a dash too, and `--`).
     #[must_use]
     pub fn parse(args: &[OsString]) -> Self {
         let mut pieces = Vec::new();
         let mut rest = args.iter().peekable();
-        let mut only_positionals = false;
-        while let Some(word) = rest.next() {
-            let text = word.to_string_lossy();
-            if only_positionals || !text.starts_with('-') || text == "-" {
-                pieces.push(Piece::Positional(word.clone()));
+        // What is left of a word like `-pc` after its first letter.
+        let mut left: Option<OsString> = None;
+        while let Some(word) = left.clone().or_else(|| rest.next().cloned()) {
+            let clustered = left.take().is_some();
+            if word == "--" && !clustered {
+                pieces.push(Piece::Separator(word));
+                pieces.extend(rest.map(|word| Piece::Positional(word.clone())));
+                break;
+            }
+            if is_value(&word) {
+                pieces.push(Piece::Positional(word));
                 continue;
             }
-            if text == "--" {
-                only_positionals = true;
-                pieces.push(Piece::Separator);
+            if let Some((name, arity)) = word.to_str().and_then(known) {
+                let mut values: Vec<OsString> = Vec::new();
+                let wants = |taken: usize, next: &OsString| match arity {
+                    Zero => false,
+                    One => taken == 0,
+                    Optional => taken == 0 && is_value(next),
+                    Many => taken == 0 || is_value(next),
+                };
+                while let Some(value) = rest.next_if(|next| wants(values.len(), next)) {
+                    values.push(value.clone());
+                }
+                let words = std::iter::once(word).chain(values.iter().cloned()).collect();
+                pieces.push(Piece::Flag { name, values, words, clustered, attached: false });
                 continue;
             }
-            let (spelling, attached) = split_flag(&text);
-            let Some((name, arity)) = known(spelling) else {
-                pieces.push(cluster(&text).unwrap_or_else(|| {
-                    let mut words = vec![word.clone()];
-                    if attached.is_none() {
-                        words.extend(rest.next_if(|next| is_value(next)).cloned());
-                    }
-                    Piece::Unknown { words }
-                }));
-                continue;
-            };
-            let mut words = vec![word.clone()];
-            let mut values: Vec<OsString> = attached.map(OsString::from).into_iter().collect();
-            let wants = |taken: usize, next: &OsString| match arity {
-                Zero => false,
-                One => taken == 0,
-                Optional => taken == 0 && is_value(next),
-                Many => is_value(next),
-            };
-            while let Some(value) = rest.next_if(|next| wants(values.len(), next)) {
-                values.push(value.clone());
-                words.push(value.clone());
+            match in_one_word(&word) {
+                Some((name, Joined::Value(value))) => {
+                    let (values, words) = (vec![value], vec![word]);
+                    pieces.push(Piece::Flag { name, values, words, clustered, attached: true });
+                }
+                Some((name, Joined::Flags(letter, more))) => {
+                    let (values, words) = (Vec::new(), vec![letter]);
+                    pieces.push(Piece::Flag { name, values, words, clustered, attached: false });
+                    left = Some(more);
+                }
+                None => {
+                    let open = !word.as_bytes().contains(&b'=');
+                    let mut words = vec![word];
+                    words.extend(rest.next_if(|next| open && is_value(next)).cloned());
+                    pieces.push(Piece::Unknown { words, clustered });
+                }
             }
-            pieces.push(Piece::Flag { name, values, words });
         }
         Self { pieces }
     }
@@ -102,7 +120,6 @@ impl ClaudeArgs {
         // As in claude, the last one wins.
         self.pieces.iter().rev().find_map(|piece| match piece {
             Piece::Flag { name, values, .. } if *name == wanted => Some(values.as_slice()),
-            Piece::Cluster(flags) if flags.iter().any(|(_, name)| *name == wanted) => Some(&[]),
             _ => None,
         })
     }
@@ -122,16 +139,16 @@ impl ClaudeArgs {
     /// What the arguments ask claude for.
     #[must_use]
     pub fn intent(&self) -> Intent {
-        let positionals: Vec<_> = self.positionals().map(|word| word.to_string_lossy()).collect();
-        let separated = self.pieces.first() == Some(&Piece::Separator);
-        match positionals.first().map(AsRef::as_ref) {
-            Some("setup-token") if !separated => return Intent::SignIn,
-            Some("auth")
-                if !separated && positionals.get(1).is_some_and(|word| word == "login") =>
-            {
+        let mut words = self.positionals().map(|word| word.to_string_lossy());
+        let first = words.next();
+        match first.as_deref() {
+            // With `-p`, claude has no commands: `-p doctor` asks a model.
+            _ if self.prints_alone() => {}
+            Some("setup-token") => return Intent::SignIn,
+            Some("auth") if words.next().is_some_and(|word| word == "login") => {
                 return if self.has("--help") { Intent::Plain } else { Intent::SignIn };
             }
-            Some(word) if !separated && COMMANDS.contains(&word) => return Intent::Plain,
+            Some(word) if COMMANDS.contains(&word) => return Intent::Plain,
             _ => {}
         }
         let streams = self.value("--input-format").is_some_and(|format| format == "stream-json");
@@ -140,6 +157,15 @@ impl ClaudeArgs {
             return Intent::Plain;
         }
         Intent::Conversation
+    }
+
+    /// Whether `-p` or `--print` is a word of its own.
+    fn prints_alone(&self) -> bool {
+        let next = self.pieces.iter().skip(1).map(Some).chain([None]);
+        self.pieces.iter().zip(next).any(|(piece, next)| {
+            let print = matches!(piece, Piece::Flag { name: "--print", .. });
+            print && !piece.clustered() && !next.is_some_and(Piece::clustered)
+        })
     }
 
     fn positionals(&self) -> impl Iterator<Item = &OsString> {
@@ -159,7 +185,9 @@ impl ClaudeArgs {
     /// out of a relaunch with certainty.
     #[must_use]
     pub fn prompt_is_uncertain(&self) -> bool {
-        self.pieces.iter().any(|piece| matches!(piece, Piece::Unknown { words } if words.len() > 1))
+        self.pieces
+            .iter()
+            .any(|piece| matches!(piece, Piece::Unknown { words, .. } if words.len() > 1))
     }
 
     /// Whether `-p` is given.
@@ -202,59 +230,68 @@ impl ClaudeArgs {
 
     /// The arguments with the known flags that are wanted; one of a cluster leaves it alone.
     fn with_flags(&self, wanted: impl Fn(&str) -> bool) -> Self {
-        let mut pieces = Vec::new();
+        let mut pieces: Vec<Piece> = Vec::new();
+        // The piece before is gone, and with it the word that a clustered one stood in.
+        let mut alone = false;
         for piece in &self.pieces {
-            match piece {
-                Piece::Flag { name, .. } if !wanted(name) => {}
-                Piece::Cluster(flags) if !flags.iter().all(|(_, name)| wanted(name)) => {
-                    let left = flags.iter().filter(|(_, name)| wanted(name));
-                    pieces.extend(left.map(|(letter, name)| Piece::Flag {
-                        name,
-                        values: Vec::new(),
-                        words: vec![format!("-{letter}").into()],
-                    }));
+            let mut piece = piece.clone();
+            match &mut piece {
+                Piece::Flag { name, .. } if !wanted(name) => {
+                    alone = true;
+                    continue;
+                }
+                Piece::Flag { clustered, .. } | Piece::Unknown { clustered, .. } => {
+                    *clustered &= !alone;
                 }
                 // without the flag that stood between, the word would be taken for a value
                 Piece::Positional(_) => {
-                    let takers = pieces.iter().rev().take_while(|piece| takes_more(piece)).count();
-                    pieces.insert(pieces.len() - takers, piece.clone());
+                    let takers = pieces.iter().rev().take_while(|piece| piece.takes_more());
+                    let at = pieces.len() - takers.count();
+                    pieces.insert(at, piece);
+                    continue;
                 }
-                piece => pieces.push(piece.clone()),
+                Piece::Separator(_) => {}
             }
+            alone = false;
+            pieces.push(piece);
         }
         Self { pieces }
     }
 
-    /// What a relaunch that resumes a session keeps: no prompt, nothing that chose the session
-    /// or that the user may have changed since.
+    /// What a relaunch that resumes a session keeps: no prompt, nothing that chose the session.
     #[must_use]
     pub fn for_resume(&self) -> Self {
-        self.without_prompt().with_flags(|name| !NOT_AGAIN.contains(&name))
+        self.without_prompt()
+            .with_flags(|name| !CHOOSES_SESSION.contains(&name) && !PREFILL.contains(&name))
+    }
+
+    /// What a fresh conversation for the same prompt keeps: all but the choice of session.
+    #[must_use]
+    pub fn for_fresh_session(&self) -> Self {
+        self.with_flags(|name| name == "--worktree" || !CHOOSES_SESSION.contains(&name))
     }
 
     /// The flags alone, as they were written: without prompt.
     #[must_use]
     pub fn without_prompt(&self) -> Self {
-        let keep = |piece: &&Piece| !matches!(piece, Piece::Positional(_) | Piece::Separator);
+        let keep = |piece: &&Piece| !matches!(piece, Piece::Positional(_) | Piece::Separator(_));
         Self { pieces: self.pieces.iter().filter(keep).cloned().collect() }
     }
 
     /// The words, as the user wrote them.
     #[must_use]
     pub fn words(&self) -> Vec<OsString> {
-        let mut words = Vec::new();
+        let mut words: Vec<OsString> = Vec::new();
         for piece in &self.pieces {
-            match piece {
-                Piece::Flag { words: own, .. } | Piece::Unknown { words: own } => {
-                    words.extend(own.iter().cloned());
+            let own = piece.words();
+            let own = match (words.last_mut(), own) {
+                (Some(word), [first, own @ ..]) if piece.clustered() => {
+                    word.push(OsStr::from_bytes(&first.as_bytes()[1..]));
+                    own
                 }
-                Piece::Cluster(flags) => {
-                    let letters: String = flags.iter().map(|(letter, _)| letter).collect();
-                    words.push(format!("-{letters}").into());
-                }
-                Piece::Positional(word) => words.push(word.clone()),
-                Piece::Separator => words.push("--".into()),
-            }
+                _ => own,
+            };
+            words.extend(own.iter().cloned());
         }
         words
     }
@@ -262,51 +299,70 @@ impl ClaudeArgs {
     /// Flags and their words, for the resume hint.
     pub(super) fn launch_flags(&self) -> impl Iterator<Item = (Option<&'static str>, &[OsString])> {
         self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Flag { name, words, .. } => Some((Some(*name), words.as_slice())),
-            Piece::Unknown { words } => Some((None, words.as_slice())),
-            // Claude repeats none of the flags that have a letter and no value
-            Piece::Cluster(_) => Some((None, &[][..])),
-            Piece::Positional(_) | Piece::Separator => None,
+            Piece::Flag { name, .. } => Some((Some(*name), piece.words())),
+            Piece::Unknown { .. } => Some((None, piece.words())),
+            Piece::Positional(_) | Piece::Separator(_) => None,
         })
     }
 }
 
-/// `--flag=value` in its two parts.
-fn split_flag(text: &str) -> (&str, Option<&str>) {
-    match text.split_once('=') {
-        Some((flag, value)) if text.starts_with("--") => (flag, Some(value)),
-        _ => (text, None),
-    }
-}
-
-/// `-pc`: short flags without values written together.
-fn cluster(text: &str) -> Option<Piece> {
-    let letters = text.strip_prefix('-').filter(|letters| !letters.starts_with('-'))?;
-    let flag = |letter| {
-        let (name, arity) = known(&format!("-{letter}"))?;
-        (arity == Zero).then_some((letter, name))
-    };
-    Some(Piece::Cluster(letters.chars().map(flag).collect::<Option<_>>()?))
-}
-
-/// Whether a bare word behind this would be one of its values.
-fn takes_more(piece: &Piece) -> bool {
-    match piece {
-        Piece::Flag { name, values, .. } => match known(name) {
-            Some((_, Many)) => true,
-            Some((_, One | Optional)) => values.is_empty(),
-            _ => false,
-        },
-        Piece::Unknown { words } => {
-            words.len() == 1 && split_flag(&words[0].to_string_lossy()).1.is_none()
+impl Piece {
+    fn words(&self) -> &[OsString] {
+        match self {
+            Self::Flag { words, .. } | Self::Unknown { words, .. } => words,
+            Self::Positional(word) | Self::Separator(word) => std::slice::from_ref(word),
         }
-        _ => false,
+    }
+
+    fn clustered(&self) -> bool {
+        matches!(self, Self::Flag { clustered: true, .. } | Self::Unknown { clustered: true, .. })
+    }
+
+    /// Whether a bare word behind this would be one of its values.
+    fn takes_more(&self) -> bool {
+        match self {
+            Self::Flag { attached: true, .. } => false,
+            Self::Flag { name, values, .. } => match known(name) {
+                Some((_, Many)) => true,
+                Some((_, One | Optional)) => values.is_empty(),
+                _ => false,
+            },
+            Self::Unknown { words, .. } => words.len() == 1 && !words[0].as_bytes().contains(&b'='),
+            _ => false,
+        }
     }
 }
 
+/// What stands behind a flag in its own word.
+enum Joined {
+    Value(OsString),
+    /// The flag as a word of its own, and the word without it.
+    Flags(OsString, OsString),
+}
+
+/// `--flag=value`, `-fvalue` (if it takes one), `-fg` (if it takes none).
+fn in_one_word(word: &OsStr) -> Option<(&'static str, Joined)> {
+    let bytes = word.as_bytes();
+    let long = bytes.starts_with(b"--");
+    let at = if long { bytes.iter().position(|byte| *byte == b'=')? } else { 2 };
+    let (flag, rest) = bytes.split_at_checked(at)?;
+    let (name, arity) = known(std::str::from_utf8(flag).ok()?)?;
+    let value = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+    match (arity, long) {
+        (Zero, true) => None,
+        (_, true) => Some((name, Joined::Value(value(&rest[1..])))),
+        (Zero, false) => {
+            let more = value(&[b"-", rest].concat());
+            Some((name, Joined::Flags(value(flag), more)))
+        }
+        (_, false) => Some((name, Joined::Value(value(rest)))),
+    }
+}
+
+/// Whether claude takes this word for a value where it may be a flag.
 fn is_value(word: &OsString) -> bool {
-    let text = word.to_string_lossy();
-    !text.starts_with('-') || text == "-"
+    let bytes = word.as_bytes();
+    bytes.len() <= 1 || bytes[0] != b'-'
 }
 
 #[cfg(test)]

@@ -69,6 +69,12 @@ pub struct HookEvent {
     /// The input box's vim mode, from the status line.
     #[serde(default)]
     pub vim_mode: Option<String>,
+    /// The permission mode at that moment.
+    #[serde(default)]
+    pub permission_mode: Option<String>,
+    /// The model's id, from the status line (`SessionStart` has it too).
+    #[serde(default)]
+    pub model: Option<String>,
 }
 
 impl HookEvent {

@@ -93,6 +93,7 @@ fn tell_run(run_dir: &Path, input: &Value, cache: &mut Cache) -> bool {
         "transcript_path": input["transcript_path"],
         "cwd": input["cwd"],
         "vim_mode": input["vim"]["mode"],
+        "model": input["model"]["id"],
     });
     if witness == cache.witness || !input["session_id"].is_string() {
         return false;

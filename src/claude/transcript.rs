@@ -54,6 +54,8 @@ pub struct Tail {
     pub retrying: Option<Retrying>,
     /// When the plan limit that the last turn met lifts.
     pub resets: Option<Timestamp>,
+    /// The permission mode that it names last.
+    pub permission_mode: Option<String>,
     /// The failure it ended in, if it did.
     pub failure: Option<ErrorLine>,
     /// The file's size when it was read (bytes): more means that someone wrote since.
@@ -135,6 +137,7 @@ pub fn tail(path: &Path) -> io::Result<Tail> {
                 finished: turn.finished,
                 retrying: turn.retrying,
                 resets: turn.resets,
+                permission_mode: turn.permission_mode,
                 failure: turn.failure,
                 size,
                 last_uuid: turn.last_uuid,
@@ -157,6 +160,7 @@ struct Turn {
     prompted_at: Option<Timestamp>,
     retrying: Option<Retrying>,
     resets: Option<Timestamp>,
+    permission_mode: Option<String>,
     failure: Option<ErrorLine>,
     last_uuid: Option<String>,
 }
@@ -181,6 +185,10 @@ impl Turn {
         // A sub-agent's conversation is not the turn's.
         if line["isSidechain"] == true || line.get("agentId").is_some() {
             return;
+        }
+        // its own line when it changes, and a field of each prompt
+        if let Some(mode) = line["permissionMode"].as_str() {
+            self.permission_mode = Some(mode.to_owned());
         }
         match (line["type"].as_str(), line["subtype"].as_str()) {
             (Some("user"), _) => self.user(line),
@@ -212,7 +220,9 @@ impl Turn {
         }
         if results.is_empty() {
             if line["isMeta"] != true {
-                *self = Self { prompted: true, prompted_at: at(line), ..Self::default() };
+                let permission_mode = self.permission_mode.take();
+                let prompted_at = at(line);
+                *self = Self { prompted: true, prompted_at, permission_mode, ..Self::default() };
             }
             return;
         }
@@ -269,127 +279,4 @@ fn blocks<'a>(content: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Val
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn tail_of(lines: &[Value]) -> Tail {
-        let file = tempfile::NamedTempFile::new().expect("a temporary file");
-        let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
-        let text = lines.join("\n") + "\n";
-        std::fs::write(file.path(), text).expect("written");
-        tail(file.path()).expect("readable")
-    }
-
-    fn prompt() -> Value {
-        json!({"type": "user", "uuid": "u", "message": {"content": "do it"}})
-    }
-
-    fn assistant(block: &Value) -> Value {
-        json!({"type": "assistant", "message": {"content": [block]}})
-    }
-
-    fn failure() -> Value {
-        json!({"type": "assistant", "uuid": "e", "isApiErrorMessage": true, "error": "server_error",
-            "apiErrorStatus": 500, "message": {"content": [{"type": "text", "text": "API Error: 500"}]}})
-    }
-
-    fn result(id: &str) -> Value {
-        json!({"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": id}]}})
-    }
-
-    #[test]
-    fn a_failed_turn_is_untouched_until_an_answer_or_a_tool_followed() {
-        let tool = assistant(&json!({"type": "tool_use", "id": "t1"}));
-        let text = assistant(&json!({"type": "text", "text": "so far"}));
-        let states = [
-            (vec![], TurnState::NotPrompted),
-            (vec![prompt(), failure()], TurnState::Untouched),
-            (vec![prompt(), text, failure()], TurnState::Partial),
-            (vec![prompt(), tool.clone()], TurnState::ToolOpen),
-            (vec![prompt(), tool.clone(), result("t1"), failure()], TurnState::Partial),
-            (vec![prompt(), tool, result("other")], TurnState::ToolOpen),
-        ];
-        for (lines, state) in states {
-            assert_eq!(tail_of(&lines).turn, state, "{lines:?}");
-        }
-    }
-
-    #[test]
-    fn the_failure_is_the_last_line_of_the_main_conversation_only() {
-        let found = tail_of(&[prompt(), failure(), json!({"type": "last-prompt"})]);
-        let failed = found.failure.expect("it ended in a failure");
-        assert_eq!((failed.status, failed.error.as_deref()), (Some(500), Some("server_error")));
-        assert_eq!(found.last_uuid.as_deref(), Some("e"));
-        assert_eq!(tail_of(&[prompt(), failure(), prompt()]).failure, None);
-        let mut of_an_agent = failure();
-        of_an_agent["isSidechain"] = json!(true);
-        assert_eq!(tail_of(&[prompt(), of_an_agent]).failure, None);
-    }
-
-    #[test]
-    fn the_newest_transcript_is_never_a_sub_agents() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let project = dir.path().join("projects/-home-me");
-        std::fs::create_dir_all(&project).expect("made");
-        let id = "6ae3a401-398e-4d22-87db-b05516017d66.jsonl";
-        for name in [id, "agent-f9dd02ab.jsonl", "notes.txt"] {
-            std::fs::write(project.join(name), "{}").expect("written");
-        }
-        let cwd = Path::new("/home/me");
-        let found = newest(dir.path(), cwd, SystemTime::UNIX_EPOCH);
-        assert_eq!(found, Some(project.join(id)));
-        let alone = |since| only(dir.path(), cwd, since);
-        std::fs::write(project.join("7ae3a401-398e-4d22-87db-b05516017d66.jsonl"), "")
-            .expect("written");
-        assert_eq!(alone(SystemTime::UNIX_EPOCH), found, "an empty one holds no conversation");
-        assert_eq!(alone(SystemTime::now() + std::time::Duration::from_secs(60)), None);
-        std::fs::write(project.join("8ae3a401-398e-4d22-87db-b05516017d66.jsonl"), "{}")
-            .expect("written");
-        assert_eq!(alone(SystemTime::UNIX_EPOCH), None, "nothing tells the two apart");
-    }
-
-    #[test]
-    fn a_request_that_claude_repeats_is_seen_until_something_follows() {
-        let repeats = json!({"type": "system", "subtype": "api_error",
-            "timestamp": "2026-11-25T00:34:10Z",
-            "error": {"status": 429, "rateLimits": {"resetsAt": 1_795_710_848}}});
-        let found = tail_of(&[prompt(), repeats.clone(), json!({"type": "last-prompt"})]);
-        let retrying = found.retrying.expect("the last line of the conversation");
-        assert_eq!(retrying.status, Some(429));
-        assert!(retrying.at.is_some());
-        assert_eq!(found.resets, Timestamp::from_second(1_795_710_848).ok());
-        assert_eq!(found.turn, TurnState::Untouched);
-        let text = assistant(&json!({"type": "text", "text": "there"}));
-        assert_eq!(tail_of(&[prompt(), repeats.clone(), text]).retrying, None);
-        assert_eq!(tail_of(&[prompt(), repeats, prompt()]).resets, None);
-    }
-
-    #[test]
-    fn a_turn_is_finished_by_its_own_end_only() {
-        let mut end = assistant(&json!({"type": "text", "text": "done"}));
-        assert!(!tail_of(&[prompt(), end.clone()]).finished, "killed while it wrote");
-        end["message"]["stop_reason"] = json!("end_turn");
-        assert!(tail_of(&[prompt(), end.clone()]).finished);
-        assert!(!tail_of(&[prompt(), end.clone(), prompt()]).finished);
-        assert!(!tail_of(&[prompt(), end, failure()]).finished);
-    }
-
-    #[test]
-    fn a_compaction_within_a_turn_does_not_begin_a_new_one() {
-        let tool = assistant(&json!({"type": "tool_use", "id": "t1"}));
-        let mut summary = prompt();
-        summary["isCompactSummary"] = json!(true);
-        let lines = [prompt(), tool, result("t1"), summary, failure()];
-        assert_eq!(tail_of(&lines).turn, TurnState::Partial);
-    }
-
-    #[test]
-    fn a_long_turn_is_read_back_to_its_prompt() {
-        let filler = assistant(&json!({"type": "text", "text": "x".repeat(300_000)}));
-        assert_eq!(
-            tail_of(&[prompt(), filler.clone(), filler, failure()]).turn,
-            TurnState::Partial
-        );
-    }
-}
+mod tests;

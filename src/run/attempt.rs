@@ -238,7 +238,7 @@ fn note_hook(run: &mut Run, event: HookEvent, failed: &mut Option<HookEvent>) {
         return;
     }
     run.learn_session(&event.session_id);
-    run.plan.cwd.clone_from(&event.cwd);
+    run.plan.learn_place(&event);
     if event.name == HookName::StopFailure {
         *failed = Some(event);
     }

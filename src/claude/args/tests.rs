@@ -16,20 +16,43 @@ fn words_come_back_as_they_were_written() {
         &["--allowedTools", "Bash", "Edit", "--", "-dash prompt"],
         &["-pc", "--model=opus", "multi\nline "],
         &["--unknown", "value", "--settings", "{}", "-r"],
+        &["-pcrname", "-pZ", "-pd", "x", "-p-x", "-d2e", "--verbose=x", "hi", "--", "--", "-p"],
     ] {
         assert_eq!(parse(line).words(), line.iter().map(OsString::from).collect::<Vec<_>>());
     }
 }
 
 #[test]
-fn a_resume_keeps_flags_and_leaves_out_prompt_session_model_and_mode() {
-    assert_eq!(resumed(&["--verbose", "-p", "hi"]), ["--verbose", "-p"]);
-    assert_eq!(
-        resumed(&["--model", "opus", "-c", "--permission-mode=plan", "--add-dir", "a", "b"]),
-        ["--add-dir", "a", "b"]
-    );
-    assert_eq!(resumed(&["-r", "name", "-w", "--", "-prompt"]), [""; 0]);
-    assert_eq!(resumed(&["--some-new-flag", "x", "prompt"]), ["--some-new-flag", "x"]);
+fn a_resume_leaves_out_the_prompt_and_the_choice_of_session_and_nothing_else() {
+    let id = "11111111-1111-4111-8111-111111111111";
+    for (line, kept) in [
+        (&["--verbose", "-p", "hi"][..], &["--verbose", "-p"][..]),
+        (
+            &["--model", "opus", "-c", "--permission-mode=plan", "--add-dir", "a", "b"],
+            &["--model", "opus", "--permission-mode=plan", "--add-dir", "a", "b"],
+        ),
+        (&["-r", "name", "-w", "--", "-prompt"], &[]),
+        (&["--resume", id, "--resume-session-at", "u", "--fork-session", "hi"], &[]),
+        (&["--resume=x", "--resume-session-at=u", "--session-id=y", "--from-pr=1", "hi"], &[]),
+        (&["-rID", "-wtree", "--from-pr", "12", "--prefill", "hi", "-nname"], &["-nname"]),
+        (&["-p", "--allowedTools=Bash", "hi"], &["-p", "--allowedTools=Bash"]),
+        (
+            &["-p", "--mcp-config=a.json", "hi", "--tools=", "you"],
+            &["-p", "--mcp-config=a.json", "--tools="],
+        ),
+        (&["--debug=api", "hi"], &["--debug=api"]),
+        (&["-dapi", "hi"], &["-dapi"]),
+        (&["-d", "api", "hi"], &["-d", "api"]),
+        (
+            &["--allowedTools", "-c", "hi", "--betas", "x"],
+            &["--allowedTools", "-c", "hi", "--betas", "x"],
+        ),
+        (&["--system-prompt", "--", "hi", "-c"], &["--system-prompt", "--"]),
+        (&["--some-new-flag", "x", "prompt"], &["--some-new-flag", "x"]),
+        (&["-p", "", "--model", "", "-"], &["-p", "--model", ""]),
+    ] {
+        assert_eq!(resumed(line), kept, "{line:?}");
+    }
 }
 
 #[test]
@@ -37,7 +60,13 @@ fn a_letter_leaves_its_cluster_alone() {
     assert_eq!(resumed(&["-pc", "hi"]), ["-p"]);
     assert_eq!(resumed(&["-cp", "hi"]), ["-p"]);
     assert_eq!(resumed(&["-ph"]), ["-ph"]);
-    assert_eq!(parse(&["-cp", "hi"]).without("--print"), parse(&["-c", "hi"]));
+    assert_eq!(resumed(&["-pcrID", "hi"]), ["-p"]);
+    assert_eq!(resumed(&["-pr", "ID", "hi"]), ["-p"]);
+    assert_eq!(resumed(&["-pcd", "api", "hi"]), ["-p", "-d", "api"]);
+    assert_eq!(resumed(&["-pnname", "hi"]), ["-pnname"]);
+    assert_eq!(resumed(&["-d2e", "hi"]), ["-d2e"]);
+    assert_eq!(parse(&["-cp", "hi"]).without("--print").words(), parse(&["-c", "hi"]).words());
+    assert_eq!(parse(&["-pd=x"]).value("--debug").as_deref(), Some("=x"));
 }
 
 #[test]
@@ -52,7 +81,7 @@ fn a_prompt_stays_one_when_the_flag_before_it_is_left_out() {
         (&["--new=1", "-c", "hi"], &["--new=1", "hi"]),
     ] {
         let without = parse(line).without("--continue");
-        assert_eq!(without, parse(wanted));
+        assert_eq!(without.words(), parse(wanted).words());
     }
 }
 
@@ -61,7 +90,13 @@ fn what_the_arguments_ask_for() {
     let intents = [
         (&["hello"][..], Intent::Conversation),
         (&["-p", "mcp servers?"], Intent::Conversation),
-        (&["--", "mcp"], Intent::Conversation),
+        (&["--", "mcp"], Intent::Plain),
+        // with `-p` there are no commands
+        (&["-p", "doctor"], Intent::Conversation),
+        (&["mcp", "list", "--print"], Intent::Conversation),
+        (&["mcp", "add", "x", "--", "npx", "-p"], Intent::Plain),
+        (&["-d", "mcp", "list"], Intent::Conversation),
+        (&["--model", "mcp"], Intent::Conversation),
         (&[], Intent::Conversation),
         (&["mcp", "list"], Intent::Plain),
         (&["--debug", "--version"], Intent::Plain),

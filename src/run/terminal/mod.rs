@@ -194,5 +194,10 @@ fn go_on(run: &mut Run, failure: &Failure) {
         run.say("a tool may have been running: look before you go on");
         let _ = run.notifier.notify(Occasion::PersonNeeded, "look before you go on");
     }
+    if let Some(Ok(tail)) =
+        transcript::find(&run.claude_dir, &session).map(|path| transcript::tail(&path))
+    {
+        run.plan.heard.learn_permission_mode(tail.permission_mode.as_deref());
+    }
     run.plan = run.plan.resume(&session, continuation);
 }

@@ -17,9 +17,7 @@ impl Attempt<'_, '_> {
         let moved = self.run.session.as_deref().is_some_and(|known| known != event.session_id);
         self.witness.learn(event);
         self.run.learn_session(&event.session_id);
-        if event.cwd.is_some() {
-            self.run.plan.cwd.clone_from(&event.cwd);
-        }
+        self.run.plan.learn(event);
         let now = Instant::now();
         match event.name {
             HookName::SessionStart => self.watcher.hook(now, Hook::SessionStart),
