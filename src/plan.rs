@@ -324,7 +324,9 @@ mod tests {
             ),
         ] {
             let mut first = plan(given);
-            events.iter().for_each(|event| first.learn(event));
+            for event in &events {
+                first.learn(event);
+            }
             let again = first.resume("id", Continuation::Silent);
             assert_eq!(text(&again), format!("--resume id {wanted}").trim_end(), "{given:?}");
             assert_eq!(again.cwd, None);

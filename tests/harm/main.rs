@@ -4,6 +4,7 @@
 // A test fails by panicking.
 #![allow(clippy::unwrap_used)]
 
+mod again;
 mod kit;
 mod ordinary;
 mod through;

@@ -152,10 +152,12 @@ fn tools(turns: &[&Request]) -> Vec<String> {
 }
 
 fn conversation(body: &Value) -> Vec<String> {
+    // Claude's own reminders name counts of tokens and files with random names.
     let entry = |(role, block): (String, Value)| match block["type"].as_str() {
         Some("text") => {
             let text = block["text"].as_str().unwrap_or_default().trim().to_owned();
-            (!text.starts_with("<system-reminder>")).then(|| format!("{role}: {text}"))
+            let own = role == "system" || text.starts_with("<system-reminder>");
+            (!own).then(|| format!("{role}: {text}"))
         }
         Some("tool_use") => Some(format!("{role} calls {}: {}", block["name"], block["input"])),
         Some("tool_result") => Some(format!("result: {}", text_of(&block["content"]))),
