@@ -4,6 +4,8 @@
 pub mod exit {
     /// The horizon ended while waiting might still cure it; schedulers requeue on it (`EX_TEMPFAIL`).
     pub const TRY_LATER: u8 = 75;
+    /// A person must look before anything goes on: a tool was cut off, and nobody knows what it did.
+    pub const PERSON: u8 = 65;
     /// Bad usage: an argument or a configuration given on the command line.
     pub const USAGE: u8 = 2;
     /// claude-safe itself failed.
@@ -18,6 +20,7 @@ pub mod exit {
     /// All of them with their meaning, as the manual page and the README list them.
     pub const TABLE: &[(u8, &str)] = &[
         (USAGE, "bad usage, or a mistake that `config check` found"),
+        (PERSON, "a tool was cut off, and a person must look before it runs again"),
         (TRY_LATER, "the service was still down when the time was up: try again later"),
         (OURS, "claude-safe itself failed"),
         (CANNOT_RUN, "claude was found but cannot be run"),

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::error::exit;
 use crate::ladder::Rung;
 use crate::service::Health;
 use crate::watch::{ExitReason, Failure};
@@ -38,6 +39,40 @@ pub enum Mode {
     Terminal,
     /// `-p`, or without a terminal.
     Headless,
+}
+
+/// What a run came to, beyond its exit code. A program that may be asked again reads it here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Claude ended well.
+    Done,
+    /// It failed, and neither time nor a person was found to cure it.
+    Failed,
+    /// It may be gone on with.
+    Later {
+        /// Not before this, if that is known.
+        not_before: Option<Timestamp>,
+    },
+    /// Only a person can go on.
+    Person {
+        /// What they have to do or look at.
+        why: String,
+    },
+}
+
+impl Outcome {
+    /// What an exit code alone tells.
+    #[must_use]
+    pub fn of(code: i32) -> Self {
+        const TRY_LATER: i32 = exit::TRY_LATER as i32;
+        match code {
+            0 => Self::Done,
+            // A signal cut it off; its conversation stays.
+            TRY_LATER | 129..=143 => Self::Later { not_before: None },
+            _ => Self::Failed,
+        }
+    }
 }
 
 /// What a run can do. Closed: a new event must be given a meaning everywhere it is read.
@@ -134,6 +169,9 @@ pub enum Event {
         code: i32,
         /// How the last child ended.
         child: Option<ExitReason>,
+        /// What it came to (not in journals of older versions).
+        #[serde(default)]
+        outcome: Option<Outcome>,
     },
 }
 

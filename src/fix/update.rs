@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(others(dir.path(), "us"), 0);
         let mut other = start(dir.path(), "other", own);
         assert_eq!(others(dir.path(), "us"), 1);
-        other.record(Event::RunEnded { code: 0, child: None });
+        other.record(Event::RunEnded { code: 0, child: None, outcome: None });
         assert_eq!(others(dir.path(), "us"), 0);
     }
 }

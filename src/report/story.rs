@@ -67,7 +67,7 @@ pub fn line(event: &Event) -> String {
         }
         Event::Recovered { after_ms } => format!("recovered after {}", span(*after_ms)),
         Event::Probed { looks, .. } => format!("{looks} requests to see how the service is"),
-        Event::RunEnded { code, child } => {
+        Event::RunEnded { code, child, .. } => {
             let child = match child {
                 Some(ExitReason::Signal(signal)) => format!(", claude killed by signal {signal}"),
                 Some(ExitReason::Code(own)) if own != code => format!(", claude exited {own}"),

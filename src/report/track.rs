@@ -324,7 +324,7 @@ impl Follower {
             Event::RunStarted { .. } | Event::Declined { .. } => {}
             Event::Recovered { .. } => self.recovered(at, counts),
             Event::Probed { looks, .. } => self.track.looks += if counts { *looks } else { 0 },
-            Event::RunEnded { code, child } => {
+            Event::RunEnded { code, child, .. } => {
                 self.track.ending = Ending::Ended(*code);
                 self.track.child = *child;
                 self.track.until = at;

@@ -17,6 +17,7 @@ use super::{Run, now_here};
 use crate::claude::credentials::SignIn;
 use crate::claude::transcript::{self, Tail};
 use crate::error::exit;
+use crate::journal::Outcome;
 use crate::ladder::{Decision, Reason, Rung, Standing, looks_local};
 use crate::launch::headless::{Output, Stdin};
 use crate::notice::short;
@@ -73,7 +74,7 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
     let mut session_lock: Option<Lock> = None;
     let mut touched = false;
     if let Some(code) = refuse_job(run) {
-        return Ok(run.end(code, None));
+        return Ok(code);
     }
     loop {
         let turn = tokio::select! {
@@ -86,11 +87,7 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
         }
         let (verdict, tail) = conclude(run, &ended, &mut output).await;
         let service_failed = matches!(&verdict, Verdict::Failed(failure) if may_pass(failure));
-        match (ticket.take(), service_failed) {
-            (Some(ticket), true) => run.service.breaker.failed(ticket).await,
-            (Some(ticket), false) => run.service.breaker.succeeded(ticket).await,
-            (None, _) => {}
-        }
+        settle(run, ticket.take(), service_failed).await;
         let mut failure = match verdict {
             Verdict::Failed(failure) if ended.signal.is_none() => failure,
             Verdict::Failed(_) | Verdict::Done(_) => return stands(run, &mut output, &ended),
@@ -109,23 +106,30 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
                     session_lock = match claim(run, session_lock.take(), tail.as_ref()) {
                         Ok(lock) => lock,
                         Err(why) => {
-                            return gives_up(run, &mut output, &failure, ended.exit, why, false);
+                            return gives_up(
+                                run,
+                                &mut output,
+                                &failure,
+                                ended.exit,
+                                why,
+                                Then::Person,
+                            );
                         }
                     };
                     output.discard();
                     go_on(run, &failure);
                     continue;
                 }
-                return gives_up(run, &mut output, &failure, ended.exit, &why, false);
+                return gives_up(run, &mut output, &failure, ended.exit, &why, Then::Person);
             }
             (Decision::StandAside(Reason(why)) | Decision::GiveUp(Reason(why)), _) => {
-                let later = may_pass(&failure) || failure.turn == TurnState::ToolOpen;
-                return gives_up(run, &mut output, &failure, ended.exit, &why, later);
+                let then = Then::after(&failure);
+                return gives_up(run, &mut output, &failure, ended.exit, &why, then);
             }
         };
         if !can_rerun(run, &failure, rung) {
             let why = "nothing proves that no tool ran, so the prompt is not sent again";
-            return gives_up(run, &mut output, &failure, ended.exit, why, false);
+            return gives_up(run, &mut output, &failure, ended.exit, why, Then::Person);
         }
         let why = health.reasons.first().map(|why| format!(" · {why}")).unwrap_or_default();
         let local = matches!(failure.kind, FailureKind::Network { .. })
@@ -143,7 +147,7 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
             taken = pause(run, failure.kind, after) => match taken {
                 Some(taken) => ticket = Some(taken),
                 None => {
-                    return gives_up(run, &mut output, &failure, ended.exit, PAST_HORIZON, true);
+                    return gives_up(run, &mut output, &failure, ended.exit, PAST_HORIZON, Then::Later);
                 }
             },
             signal = signals.next() => {
@@ -153,7 +157,9 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
         }
         session_lock = match claim(run, session_lock.take(), tail.as_ref()) {
             Ok(lock) => lock,
-            Err(why) => return gives_up(run, &mut output, &failure, ended.exit, why, false),
+            Err(why) => {
+                return gives_up(run, &mut output, &failure, ended.exit, why, Then::Person);
+            }
         };
         output.discard();
         let applied = run.apply(rung, &failure).await;
@@ -163,16 +169,28 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
     }
 }
 
+/// Tells all runs how the start with this ticket went.
+async fn settle(run: &Run, ticket: Option<Ticket>, failed: bool) {
+    match (ticket, failed) {
+        (Some(ticket), true) => run.service.breaker.failed(ticket).await,
+        (Some(ticket), false) => run.service.breaker.succeeded(ticket).await,
+        (None, _) => {}
+    }
+}
+
 /// A job whose earlier run was cut off in a tool is for a person to look at: its exit code.
-fn refuse_job(run: &Run) -> Option<i32> {
+fn refuse_job(run: &mut Run) -> Option<i32> {
     let (session, tail) = run.job.as_ref()?.unfinished(&run.claude_dir)?;
-    (tail.turn == TurnState::ToolOpen).then(|| {
-        run.say(&format!(
-            "a tool was running when this job was cut off, and its result is unknown: look with \
-             `claude --resume {session}`"
-        ));
-        i32::from(exit::TRY_LATER)
-    })
+    if tail.turn != TurnState::ToolOpen {
+        return None;
+    }
+    let why = format!(
+        "a tool was running when this job was cut off, and its result is unknown: look with \
+         `claude --resume {session}`"
+    );
+    run.say(&why);
+    let _ = run.notifier.notify(Occasion::PersonNeeded, &why);
+    Some(run.end_as(Outcome::Person { why }, i32::from(exit::PERSON), None))
 }
 
 /// Waits until we may launch as far as the token goes; with an expired one, and others before
@@ -319,6 +337,25 @@ fn stands(run: &mut Run, output: &mut Output, ended: &Ended) -> io::Result<i32> 
     Ok(run.end(code, Some(ended.exit)))
 }
 
+/// What may follow when nothing more may be done now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Later,
+    Person,
+    /// A tool has no result: whoever tries again might run it twice.
+    PersonLooks,
+}
+
+impl Then {
+    fn after(failure: &Failure) -> Self {
+        match failure.turn {
+            TurnState::ToolOpen => Self::PersonLooks,
+            _ if may_pass(failure) => Self::Later,
+            _ => Self::Person,
+        }
+    }
+}
+
 /// Nothing more may be done: Claude's own words and code, and one line of ours.
 fn gives_up(
     run: &mut Run,
@@ -326,14 +363,22 @@ fn gives_up(
     failure: &Failure,
     exit: ExitReason,
     why: &str,
-    later: bool,
+    then: Then,
 ) -> io::Result<i32> {
     release(output)?;
-    run.say(&format!("{}: {why}", what(failure)));
-    let occasion = if later { Occasion::GaveUp } else { Occasion::PersonNeeded };
+    let told = format!("{}: {why}", what(failure));
+    run.say(&told);
+    let occasion = if then == Then::Later { Occasion::GaveUp } else { Occasion::PersonNeeded };
     let _ = run.notifier.notify(occasion, &what(failure));
-    let code = if later { i32::from(exit::TRY_LATER) } else { exit.shell_code() };
-    Ok(run.end(code, Some(exit)))
+    let (code, outcome) = match (then, failure.kind) {
+        (Then::Later, FailureKind::UsageLimit { resets }) => {
+            (i32::from(exit::TRY_LATER), Outcome::Later { not_before: resets })
+        }
+        (Then::Later, _) => (i32::from(exit::TRY_LATER), Outcome::Later { not_before: None }),
+        (Then::Person, _) => (exit.shell_code(), Outcome::Person { why: told }),
+        (Then::PersonLooks, _) => (i32::from(exit::PERSON), Outcome::Person { why: told }),
+    };
+    Ok(run.end_as(outcome, code, Some(exit)))
 }
 
 fn release(output: &mut Output) -> io::Result<()> {

@@ -1,12 +1,17 @@
 //! `run --job NAME`: which session a job's earlier run left unfinished. In: the job's name.
 //! Out: the session to go on with. Kept as `jobs/NAME.json` in the state directory, 0600, until
 //! the job succeeds; a file that cannot be read or written costs the continuation, not the run.
+//! A kernel lock of the job's name is held as long as the run: two at once would go on with one
+//! conversation in two places.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::claude::transcript::{self, Tail};
+use crate::journal::{self, Event};
+use crate::report::alive;
+use crate::service::{Lock, LockName, locks};
 
 /// What is kept of a job.
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,16 +24,46 @@ struct Kept {
 pub(super) struct Job {
     file: PathBuf,
     kept: Option<String>,
+    /// `None` where the state directory takes no lock.
+    _lock: Option<Lock>,
+}
+
+/// Why a job is not run now: someone else is at it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Busy {
+    /// Another run of ours.
+    #[error("job `{name}` is being run already{}", pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    Run { name: String, pid: Option<u32> },
+    /// The claude of a run that is gone.
+    #[error("the claude of an earlier run of job `{name}` still works (process {pid})")]
+    Claude { name: String, pid: i32 },
 }
 
 impl Job {
-    pub(super) fn open(state_dir: &Path, name: &str) -> Self {
+    /// Takes the job, if nobody is at it.
+    pub(super) fn take(state_dir: &Path, name: &str) -> Result<Self, Busy> {
+        let lock = match locks::try_lock(state_dir, LockName::Job(name)) {
+            Ok(Some(lock)) => Some(lock),
+            Ok(None) => {
+                let pid = locks::holder(state_dir, LockName::Job(name));
+                return Err(Busy::Run { name: name.to_owned(), pid });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the job is not locked");
+                None
+            }
+        };
         let file = state_dir.join("jobs").join(format!("{name}.json"));
         let kept = std::fs::read(&file)
             .ok()
             .and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok())
             .map(|kept| kept.session);
-        Self { file, kept }
+        if kept.is_some()
+            && let Some(pid) = orphan(state_dir, name)
+        {
+            return Err(Busy::Claude { name: name.to_owned(), pid });
+        }
+        Ok(Self { file, kept, _lock: lock })
     }
 
     /// The session that an earlier run left, with its last turn unfinished.
@@ -62,6 +97,20 @@ impl Job {
         // Not there is as good.
         let _ = std::fs::remove_file(&self.file);
     }
+}
+
+/// The claude of the job's last run, if it outlived that run (which was killed).
+fn orphan(state_dir: &Path, name: &str) -> Option<i32> {
+    let entries = journal::read(state_dir);
+    let last = entries.iter().rev().find(
+        |entry| matches!(&entry.event, Event::RunStarted { job: Some(job), .. } if job == name),
+    )?;
+    let of_last = entries.iter().rev().filter(|entry| entry.run == last.run);
+    let started = of_last.filter_map(|entry| match entry.event {
+        Event::AttemptStarted { pid, .. } => Some((pid, entry.at)),
+        _ => None,
+    });
+    started.take(1).find(|(pid, at)| alive::is_alive(*pid, *at)).map(|(pid, _)| pid)
 }
 
 /// Whether a job may be called so: it names a file.

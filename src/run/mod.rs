@@ -34,7 +34,7 @@ use crate::claude::rules::Rules;
 use crate::claude::version::{EMPTIES_DEAD_SIGN_IN, Version};
 use crate::cli::RunArgs;
 use crate::config::Config;
-use crate::journal::{Event, Journal, Mode};
+use crate::journal::{Event, Journal, Mode, Outcome};
 use crate::ladder::delay::Curve;
 use crate::ladder::{self, Decision, History, Now, Policy, Reason, Rung, Standing};
 use crate::notice::say;
@@ -231,8 +231,13 @@ impl Run {
 
     /// The end of the run.
     fn end(&mut self, code: i32, child: Option<ExitReason>) -> i32 {
+        self.end_as(Outcome::of(code), code, child)
+    }
+
+    /// The end of a run of which more is known than its code says.
+    fn end_as(&mut self, outcome: Outcome, code: i32, child: Option<ExitReason>) -> i32 {
         self.note_looks(&Health::default());
-        self.journal.record(Event::RunEnded { code, child });
+        self.journal.record(Event::RunEnded { code, child, outcome: Some(outcome) });
         code
     }
 }

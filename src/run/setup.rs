@@ -85,6 +85,14 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
         Way::Watched(mode) => (mode, false),
         Way::SignIn => (Mode::Terminal, true),
     };
+    let job = args.job.as_deref().map(|name| Job::take(&usable_state_dir(), name));
+    let job = match job.transpose() {
+        Ok(job) => job,
+        Err(busy) => {
+            say(&busy.to_string());
+            return ExitCode::from(exit::TRY_LATER);
+        }
+    };
     let (rules, wrong) = Rules::new(&config.rules);
     problems.extend(config.rule_problems(&wrong));
     for problem in &problems {
@@ -94,6 +102,7 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
     let outcome = runtime.and_then(|runtime| {
         runtime.block_on(async {
             let mut run = prepare(config, rules, claude, user, mode, args)?;
+            run.take_up(job);
             let code = match mode {
                 _ if signs_in => login::run(&mut run).await,
                 Mode::Headless => headless::run(&mut run).await,
@@ -273,7 +282,7 @@ fn prepare(
         probes: config.switch("service.probe"),
         page: config.switch("service.status_page"),
     };
-    let mut run = Run {
+    let run = Run {
         quiet: args.quiet || config.switch("headless.quiet"),
         wait_for_login: config.duration("headless.wait_for_login"),
         notifier: Notifier::new(&config, &id, set("TMUX")),
@@ -298,19 +307,25 @@ fn prepare(
         plan,
         user,
     };
-    run.job = args.job.as_deref().map(|name| Job::open(&run.state_dir, name));
-    let left = run.job.as_ref().and_then(|job| job.unfinished(&run.claude_dir));
-    if let Some((session, _)) = left {
-        run.plan = run.plan.resume(&session, crate::plan::Continuation::Message);
-    }
-    let named = match &run.plan.session {
-        SessionPlan::WithId(id) | SessionPlan::Resume(id) => Some(id.clone()),
-        _ => run.user.named_session(),
-    };
-    if let Some(id) = named {
-        run.learn_session(&id);
-    }
     Ok(run)
+}
+
+impl Run {
+    /// Goes on with what an earlier run of this job left, and learns which session that is.
+    fn take_up(&mut self, job: Option<Job>) {
+        self.job = job;
+        let left = self.job.as_ref().and_then(|job| job.unfinished(&self.claude_dir));
+        if let Some((session, _)) = left {
+            self.plan = self.plan.resume(&session, crate::plan::Continuation::Message);
+        }
+        let named = match &self.plan.session {
+            SessionPlan::WithId(id) | SessionPlan::Resume(id) => Some(id.clone()),
+            _ => self.user.named_session(),
+        };
+        if let Some(id) = named {
+            self.learn_session(&id);
+        }
+    }
 }
 
 /// The state directory, or one for this boot where the home cannot be written to.

@@ -30,6 +30,8 @@ pub enum LockName<'a> {
     Launch(&'a Path),
     /// Asking in, or relaunching, this session of Claude.
     Session(&'a str),
+    /// Running the job of this name.
+    Job(&'a str),
 }
 
 impl LockName<'_> {
@@ -46,6 +48,7 @@ impl LockName<'_> {
             Self::Clear(dir) => format!("clear-{}", of_dir(dir)),
             Self::Launch(dir) => format!("launch-{}", of_dir(dir)),
             Self::Session(id) => format!("session-{}", digest(id.as_bytes())),
+            Self::Job(name) => format!("job-{}", digest(name.as_bytes())),
         }
     }
 }

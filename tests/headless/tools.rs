@@ -51,7 +51,7 @@ fn a_tool_whose_result_is_missing_is_left_to_a_person() {
     kill(Pid::from_raw(i32::try_from(claude).unwrap()), Signal::SIGKILL).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(75), "{said}");
+    assert_eq!(output.status.code(), Some(65), "{said}");
     assert!(said.contains("a tool was running"), "{said}");
     assert_eq!(std::fs::read_to_string(proof).unwrap(), "ran\n");
     assert_eq!(stage.journalled("attempt_started").len(), 1);
