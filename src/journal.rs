@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::exit;
-use crate::ladder::Rung;
+use crate::machine::Rung;
 use crate::service::Health;
 use crate::watch::{ExitReason, Failure};
 

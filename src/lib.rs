@@ -4,15 +4,16 @@
 pub mod backup;
 pub mod claude;
 pub mod cli;
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod error;
 pub mod fix;
 pub mod journal;
-pub mod ladder;
 pub mod launch;
 pub mod logging;
+pub mod machine;
 pub mod notice;
 pub mod notify;
 pub mod paths;

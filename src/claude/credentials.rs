@@ -111,6 +111,14 @@ pub struct Stamp {
     expires: Option<i64>,
 }
 
+#[cfg(test)]
+impl Stamp {
+    /// One that differs from all of other numbers.
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self { modified: SystemTime::UNIX_EPOCH, size: number, expires: None }
+    }
+}
+
 /// The stamp of the sign-in below Claude's configuration directory, if there is one.
 #[must_use]
 pub fn stamp(claude_dir: &Path) -> Option<Stamp> {

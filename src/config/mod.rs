@@ -13,7 +13,7 @@ use std::time::Duration;
 use file::{Entry, File, RuleLines};
 use keys::KEYS;
 
-use crate::ladder::Rung;
+use crate::machine::Rung;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::super::track::{Phase, State};
 use super::*;
-use crate::ladder::Rung;
+use crate::machine::Rung;
 
 use Phase::{Fixing, Stopped, Trying, Waiting, Working};
 

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::words::{because, kind, printable, rung, source, span, time, to_do, turn};
 use crate::journal::{Entry, Event, Mode};
-use crate::ladder::Rung;
+use crate::machine::Rung;
 use crate::service::{Health, Reading};
 use crate::watch::{ExitReason, Failure, FailureKind};
 

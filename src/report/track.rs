@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::journal::{Entry, Event, Mode};
-use crate::ladder::Rung;
+use crate::machine::Rung;
 use crate::watch::ExitReason;
 
 /// What a run is doing over a stretch of time.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::ladder::Rung;
+use crate::machine::Rung;
 use crate::watch::{FailureKind, Source, TurnState};
 
 pub use crate::notice::short;

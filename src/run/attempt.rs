@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use super::advice::what;
 use super::rerun::Turn;
 use super::signals::Signals;
 use super::stillness::{Motion, Stillness, cpu_of_tree, of_file};
@@ -19,6 +18,7 @@ use crate::claude::hooks::{HookEvent, HookName};
 use crate::claude::transcript::{self, Tail};
 use crate::journal::{Event, Mode};
 use crate::launch::headless::{Happening, HeadlessChild, Output, Stdin, launch};
+use crate::machine::words::what;
 use crate::notice::short;
 use crate::notify::Occasion;
 use crate::watch::{ExitReason, Failure, FailureKind, TurnState};
@@ -181,7 +181,7 @@ impl Watched {
         let kind = if tail.resets.is_some() { limit } else { FailureKind::Api };
         if let Some(resets) = tail.resets {
             // Claude waits for it for hours, and we know that it is in vain.
-            let horizon = run.policy(crate::ladder::Standing::Headless).horizon;
+            let horizon = run.policy().horizon;
             let left = Duration::try_from(resets.duration_since(Timestamp::now()));
             if left.is_ok_and(|left| left > horizon) {
                 return Some(limit);

@@ -10,21 +10,8 @@ use super::Run;
 use crate::backup::{self, Source, users};
 use crate::fix::{api_key, clear_cache, sign_in_reset, update};
 use crate::journal::{Event, Mode};
-use crate::ladder::Rung;
+use crate::machine::Rung;
 use crate::watch::Failure;
-
-/// What a rung would change, as a question to someone at the keys; `None` if it changes nothing
-/// that needs their word.
-#[must_use]
-pub(super) fn question(rung: Rung) -> Option<&'static str> {
-    match rung {
-        Rung::Update => Some("run `claude update`?"),
-        Rung::ClearCache => Some("move Claude's cache aside, behind a verified backup?"),
-        Rung::SignInReset => Some("move the credentials file aside, so that you can sign in anew?"),
-        Rung::ApiKey => Some("use your API key for this launch (it costs money)?"),
-        Rung::AskAgain | Rung::Relaunch | Rung::NewSession => None,
-    }
-}
 
 impl Run {
     /// Applies the rung. `false`: it could not be, and will not be tried again in this streak.

@@ -1,5 +1,5 @@
 //! `run --dry-run`: what would be done about each kind of failure, with this configuration. The
-//! real `ladder::decide` is asked, over a scripted history in which nothing ever helps. In: the
+//! machine's own table is asked, over a streak in which nothing ever helps. In: the
 //! configuration and the mode. Out: a page; nothing is started, asked or sent.
 
 use std::fmt::Write as _;
@@ -10,10 +10,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::policy;
+use crate::clock::Moment;
 use crate::config::Config;
 use crate::error::exit;
 use crate::journal::Mode;
-use crate::ladder::{self, Decision, History, Now, Reason, Rung, Standing};
+use crate::machine::table::{self, Decision, Reason, Standing};
+use crate::machine::{Rung, Streak};
 use crate::notice::{say, short};
 use crate::report::words;
 use crate::service::{Health, Reading};
@@ -71,12 +73,12 @@ fn written(page: &str) -> ExitCode {
 
 fn forecast(config: &Config, mode: Mode, now: Timestamp) -> String {
     let (name, standings): (_, &[(&str, Standing)]) = match mode {
-        Mode::Headless => ("without a terminal", &[("", Standing::Headless)]),
+        Mode::Headless => ("without a terminal", &[("", Standing::Unattended)]),
         Mode::Terminal => {
-            ("in a terminal", &[("", LIVING), ("Claude has ended", Standing::TerminalEnded)])
+            ("in a terminal", &[("", LIVING), ("Claude has ended", Standing::Attended)])
         }
     };
-    let horizon = policy(config, mode, standings[0].1).horizon;
+    let horizon = policy(config, mode).horizon;
     let mut page = format!(
         "Dry run {name}: nothing is started. What would be done if nothing helped, for at most \
          {} (waits without jitter):\n",
@@ -109,7 +111,7 @@ fn forecast(config: &Config, mode: Mode, now: Timestamp) -> String {
             }
         }
     }
-    let off: Vec<String> = super::RUNGS
+    let off: Vec<String> = Rung::ALL
         .into_iter()
         .filter(|rung| !config.allows(*rung))
         .map(|rung| format!("rungs.{}", rung.name()))
@@ -122,8 +124,7 @@ fn forecast(config: &Config, mode: Mode, now: Timestamp) -> String {
 
 /// A living Claude whose prompt can be asked again; whether it may be ended is the
 /// configuration's to say.
-const LIVING: Standing =
-    Standing::TerminalLiving { can_ask: true, may_end: false, may_relaunch: true };
+const LIVING: Standing = Standing::Living { can_ask: true, may_end: false, may_relaunch: true };
 
 /// What is done about the same failure again and again, equal waits put together.
 fn climb(
@@ -135,35 +136,40 @@ fn climb(
     wall: Timestamp,
 ) -> Vec<String> {
     let standing = match standing {
-        Standing::TerminalLiving { can_ask, may_relaunch, .. } => Standing::TerminalLiving {
-            can_ask,
-            may_end: config.switch("rungs.end_terminal"),
-            may_relaunch,
-        },
+        Standing::Living { can_ask, may_relaunch, .. } => {
+            Standing::Living { can_ask, may_end: config.switch("rungs.end_terminal"), may_relaunch }
+        }
         other => other,
     };
-    let policy = policy(config, mode, standing);
+    let policy = policy(config, mode);
     let turn = match kind {
         FailureKind::StartUp => TurnState::NotPrompted,
         _ => TurnState::Untouched,
     };
     let failure = Failure { kind, status: None, evidence: Vec::new(), session: None, turn };
     let health = Health { oauth: reading, api: reading, ..Health::default() };
-    let mut history = History::default();
+    let mut streak = Streak::default();
     let mut elapsed = Duration::ZERO;
     let mut steps: Vec<(Rung, Vec<Duration>)> = Vec::new();
     let mut end = None;
     for _ in 0..MOST_STEPS {
         // Nothing helps, so the streak never ends by having been healthy.
-        history.failed(elapsed, kind == FailureKind::Crash, Duration::MAX);
+        streak.failed(elapsed, kind == FailureKind::Crash, Duration::MAX);
         let wall = SignedDuration::try_from(elapsed).map_or(wall, |past| wall + past);
-        match ladder::decide(&policy, &history, &failure, &health, Now { elapsed, wall }) {
+        match table::decide(
+            &policy,
+            standing,
+            &streak,
+            &failure,
+            &health,
+            Moment { at: elapsed, wall },
+        ) {
             Decision::Act { rung, after } => {
                 match steps.last_mut() {
                     Some((last, waits)) if *last == rung => waits.push(after),
                     _ => steps.push((rung, vec![after])),
                 }
-                history.tried(rung, elapsed, health.facing(kind));
+                streak.tried(rung, elapsed, health.facing(kind));
                 elapsed += after + TRY;
                 if matches!(kind, FailureKind::UsageLimit { .. }) {
                     end = Some("goes on when the limit lifts".to_owned());
@@ -193,8 +199,8 @@ fn step(rung: Rung, waits: &[Duration], mode: Mode, standing: Standing) -> Strin
         1 => spoken.push(short(longest)),
         count => spoken.push(format!("{} ×{count}", short(longest))),
     }
-    let question = super::fixes::question(rung).is_some();
-    let asks = question && mode == Mode::Terminal && standing == Standing::TerminalEnded;
+    let question = rung.question().is_some();
+    let asks = question && mode == Mode::Terminal && standing == Standing::Attended;
     let first = if asks { " (asks first; no answer means no)" } else { "" };
     format!("{} after {}{first}", words::rung(rung), spoken.join(", "))
 }

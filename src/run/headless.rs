@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::advice::{may_pass, what};
 use super::attempt::{Ended, LONG_WAIT, at, attempt};
 use super::recognise::{self, Seen, recognise};
 use super::rerun::{Turn, can_rerun, claim, go_on, take_turn};
@@ -18,8 +17,10 @@ use crate::claude::credentials::SignIn;
 use crate::claude::transcript::{self, Tail};
 use crate::error::exit;
 use crate::journal::Outcome;
-use crate::ladder::{Decision, Reason, Rung, Standing, looks_local};
 use crate::launch::headless::{Output, Stdin};
+use crate::machine::Rung;
+use crate::machine::table::{Decision, Reason, Standing, looks_local};
+use crate::machine::words::{may_pass, what};
 use crate::notice::short;
 use crate::notify::Occasion;
 use crate::plan::{CHILD_SESSION, SessionPlan};
@@ -97,7 +98,7 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
             failure.turn = TurnState::Partial;
         }
         touched |= failure.turn == TurnState::Partial;
-        let (rung, after, health) = match run.consider(&failure, Standing::Headless).await {
+        let (rung, after, health) = match run.consider(&failure, Standing::Unattended).await {
             (Decision::Act { rung, after }, health) => (rung, after, health),
             (Decision::WaitForPerson(Reason(why)), _) => {
                 let may = failure.kind == FailureKind::SignInNeeded

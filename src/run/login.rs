@@ -7,12 +7,12 @@ mod own_screen;
 use std::io;
 
 use super::Run;
-use super::advice::what;
 use super::terminal::{pause, spawned, until};
 use crate::claude::rules::{Classified, Observation, Place};
 use crate::journal::Event as Entry;
-use crate::ladder::{Decision, Reason, Standing};
 use crate::launch::terminal::{Event, Relay, Tty};
+use crate::machine::table::{Decision, Reason, Standing};
+use crate::machine::words::what;
 use crate::notice::short;
 use crate::notify::Occasion;
 use crate::unknown;
@@ -35,7 +35,7 @@ pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
             }
             return Ok(run.end(code, Some(exit)));
         };
-        let (decision, health) = run.consider(&failure, Standing::TerminalEnded).await;
+        let (decision, health) = run.consider(&failure, Standing::Attended).await;
         let after = match (failure.kind, decision) {
             (
                 FailureKind::LoginService | FailureKind::Network { certificate: false },

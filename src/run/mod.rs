@@ -1,7 +1,6 @@
 //! A run: the loop in which pure decisions meet the world. Here: what both kinds of run share,
 //! from the user's arguments to the exit code. `headless` and `terminal` hold their loops.
 
-mod advice;
 mod attempt;
 mod clock;
 mod fixes;
@@ -33,10 +32,12 @@ use crate::claude::hooks::HookEvent;
 use crate::claude::rules::Rules;
 use crate::claude::version::{EMPTIES_DEAD_SIGN_IN, Version};
 use crate::cli::RunArgs;
+use crate::clock::{Moment, NETWORK_RETURNS};
 use crate::config::Config;
 use crate::journal::{Event, Journal, Mode, Outcome};
-use crate::ladder::delay::Curve;
-use crate::ladder::{self, Decision, History, Now, Policy, Reason, Rung, Standing};
+use crate::machine::delay::Curve;
+use crate::machine::table::{self, Decision, Reason, Standing};
+use crate::machine::{Policy, Rung, Streak};
 use crate::notice::say;
 use crate::notify::Notifier;
 use crate::plan::LaunchPlan;
@@ -45,17 +46,6 @@ use crate::watch::{ExitReason, Failure, FailureKind};
 use jiff::{Timestamp, ZonedDateTime};
 
 use hook_socket::HookSocket;
-
-/// All rungs, low to high.
-const RUNGS: [Rung; 7] = [
-    Rung::AskAgain,
-    Rung::Relaunch,
-    Rung::Update,
-    Rung::NewSession,
-    Rung::ClearCache,
-    Rung::SignInReset,
-    Rung::ApiKey,
-];
 
 /// Starts claude and sees it through. The exit code is Claude's own, or one of `error::exit`.
 #[must_use]
@@ -72,7 +62,7 @@ struct Run {
     plan: LaunchPlan,
     user: ClaudeArgs,
     mode: Mode,
-    history: History,
+    history: Streak,
     /// By the clock that counts the machine's sleep.
     started: Duration,
     /// The same moment on the calendar: what a transcript holds from before is not ours.
@@ -135,10 +125,10 @@ impl Run {
         horizon(&self.config, self.mode)
     }
 
-    fn policy(&self, standing: Standing) -> Policy {
+    fn policy(&self) -> Policy {
         Policy {
             dead_sign_in_shows: self.version.is_none_or(|version| version >= EMPTIES_DEAD_SIGN_IN),
-            ..policy(&self.config, self.mode, standing)
+            ..policy(&self.config, self.mode)
         }
     }
 
@@ -160,15 +150,15 @@ impl Run {
         self.history.failed(at, failure.kind == FailureKind::Crash, healthy_after);
         self.journal.record(Event::Failed { failure: failure.clone(), health: health.clone() });
         self.note_looks(health);
-        let now = Now { elapsed: at, wall: Timestamp::now() };
-        let policy = self.policy(standing);
-        let mut decision = ladder::decide(&policy, &self.history, failure, health, now);
+        let now = Moment { at, wall: Timestamp::now() };
+        let policy = self.policy();
+        let mut decision = table::decide(&policy, standing, &self.history, failure, health, now);
         if let Decision::Act { rung, after } = &mut decision {
             let waits_for_reset = matches!(failure.kind, FailureKind::UsageLimit { .. });
             if !waits_for_reset {
                 *after = self.curve().jittered(*after, &mut self.random);
             }
-            self.history.tried(*rung, at, health.facing(failure.kind));
+            self.history.tried(*rung, at, table::reading(failure, health));
         }
         self.journal.record(decided(&decision, health));
         decision
@@ -250,14 +240,18 @@ fn horizon(config: &Config, mode: Mode) -> Duration {
     })
 }
 
-fn policy(config: &Config, mode: Mode, standing: Standing) -> Policy {
+fn policy(config: &Config, mode: Mode) -> Policy {
     Policy {
         curve: curve(config),
         horizon: horizon(config, mode),
+        healthy_after: config.duration("retry.healthy_after"),
         tries: u32::try_from(config.integer("rungs.tries")).unwrap_or(u32::MAX),
         dead_sign_in_shows: true,
-        allowed: RUNGS.into_iter().filter(|rung| config.allows(*rung)).collect(),
-        standing,
+        allowed: Rung::ALL.into_iter().filter(|rung| config.allows(*rung)).collect(),
+        unattended_after: config.duration("watch.unattended_after"),
+        end_terminal: config.switch("rungs.end_terminal"),
+        wait_for_login: config.duration("headless.wait_for_login"),
+        after_wake: NETWORK_RETURNS,
     }
 }
 

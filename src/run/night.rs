@@ -72,7 +72,7 @@ fn run_in(dir: &std::path::Path, dawn: Instant, horizon: &str) -> Run {
         plan,
         user,
         mode: Mode::Headless,
-        history: History::default(),
+        history: Streak::default(),
         started: clock::now(),
         began: Timestamp::now(),
         random: fastrand::Rng::with_seed(7),

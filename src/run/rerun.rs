@@ -11,7 +11,7 @@ use super::Run;
 use crate::claude::credentials::SignIn;
 use crate::claude::session_file;
 use crate::claude::transcript::{self, Tail};
-use crate::ladder::Rung;
+use crate::machine::Rung;
 use crate::plan::{CHILD_SESSION, Continuation, SessionPlan};
 use crate::service::{Lock, LockName, locks};
 use crate::watch::{Failure, TurnState};

@@ -23,7 +23,7 @@ use crate::cli::RunArgs;
 use crate::config::{self, Config, Origin, Profile, keys};
 use crate::error::exit;
 use crate::journal::{Event, Journal, Mode};
-use crate::ladder::History;
+use crate::machine::Streak;
 use crate::notice::say;
 use crate::notify::Notifier;
 use crate::paths;
@@ -290,7 +290,7 @@ fn prepare(
         rules,
         journal,
         mode,
-        history: History::default(),
+        history: Streak::default(),
         started: clock::now(),
         began: jiff::Timestamp::now(),
         random: fastrand::Rng::new(),

@@ -61,8 +61,10 @@ impl Run {
         let waited_ms = millis(began.elapsed());
         self.journal.record(Event::WaitEnded { by: by.to_owned(), waited_ms });
         // After the user's own key nothing of ours follows.
-        if by != "user" {
-            self.history.acted(self.elapsed());
+        if by == "user" {
+            self.history.left_to_the_user(self.elapsed());
+        } else {
+            self.history.acted();
         }
     }
 }

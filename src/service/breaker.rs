@@ -162,7 +162,10 @@ impl Breaker {
     pub async fn may_try(&self, probe: Reading) -> bool {
         self.with_state(|state, now| {
             // An outage that nobody tried yet starts its ten minutes with the first question.
-            let passed = now.saturating_sub(*state.last_try.get_or_insert(now));
+            let last = state.last_try.get_or_insert(now);
+            // A clock that was set back must not hold all tries until it has caught up.
+            *last = (*last).min(now);
+            let passed = now - *last;
             let may = may_try(Some(Duration::from_millis(passed)), probe);
             if may {
                 state.last_try = Some(now);
@@ -195,6 +198,12 @@ impl Breaker {
             let was = before.as_ref().map(|shared| shared.reading);
             if was == Some(Reading::Down) && seen.reading == Reading::Up {
                 state.pace.recovered(now);
+            }
+            // The last try of an outage says nothing about the next one.
+            let old = TRY_ANYWAY_AFTER.as_millis() as Millis;
+            let another = before.as_ref().is_none_or(|last| now.saturating_sub(last.at) > old);
+            if another || was == Some(Reading::Down) && seen.reading == Reading::Up {
+                state.last_try = None;
             }
             let since = before.filter(|shared| shared.reading == seen.reading);
             state.probes.push(Shared {
@@ -376,6 +385,34 @@ mod tests {
             tokio::time::advance(Duration::from_secs(60)).await;
         }
         assert_eq!(tries, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_try_is_of_this_outage_and_a_clock_set_back_stops_nothing() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let now = std::rc::Rc::new(std::cell::Cell::new(10_000_000));
+        let read = std::rc::Rc::clone(&now);
+        let breaker = Breaker::with_clock(dir.path(), "k", Clock::new(move || read.get()));
+        let reads = |reading| Sighting {
+            role: super::super::Role::Api,
+            host: "h".to_owned(),
+            reading,
+            obstacle: None,
+            latency: Duration::ZERO,
+            reason: String::new(),
+            retry_after: None,
+            clock_offset_s: None,
+        };
+        assert!(breaker.may_try(Reading::Up).await);
+        breaker.publish(&reads(Reading::Down)).await;
+        breaker.publish(&reads(Reading::Up)).await;
+        now.set(now.get() + 3_600_000);
+        breaker.publish(&reads(Reading::Down)).await;
+        assert!(!breaker.may_try(Reading::Down).await, "the outage is new");
+        now.set(now.get() - 3_000_000);
+        assert!(!breaker.may_try(Reading::Down).await);
+        now.set(now.get() + 600_000);
+        assert!(breaker.may_try(Reading::Down).await, "ten minutes have passed by this clock");
     }
 
     #[tokio::test(start_paused = true)]

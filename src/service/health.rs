@@ -94,7 +94,7 @@ impl Health {
 /// Which host a failure of claude proves down, and why. A failed refresh proves nothing: all
 /// that is seen of it is a 401, with a dead service and with a refused token alike.
 fn met(failure: &Failure) -> Option<(Role, String)> {
-    let fault = failure.status.filter(|status| matches!(status, 408 | 425 | 429 | 500..=599));
+    let fault = failure.service_fault();
     match failure.kind {
         FailureKind::Api => Some(match fault {
             Some(status) => (Role::Api, format!("claude's request to the API failed ({status})")),

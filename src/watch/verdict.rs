@@ -154,11 +154,19 @@ pub struct Failure {
     pub turn: TurnState,
 }
 
+impl Failure {
+    /// The status by which a service says that it fails, whatever kind of failure came of it.
+    #[must_use]
+    pub fn service_fault(&self) -> Option<u16> {
+        self.status.filter(|status| matches!(status, 408 | 425 | 429 | 500..=599))
+    }
+}
+
 /// How an attempt ended or stalled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The child ended and its exit code is the run's.
     Done(ExitReason),
-    /// A fault that `ladder::decide` is asked about.
+    /// A fault that the machine is told of.
     Failed(Failure),
 }

@@ -7,10 +7,10 @@ use std::future::pending;
 use std::time::{Duration, Instant};
 
 use crate::claude::rules::{Observation, Place};
-use crate::ladder::Standing;
 use crate::launch::terminal::Relay;
+use crate::machine::table::Standing;
+use crate::machine::words::what;
 use crate::notify::Occasion;
-use crate::run::advice::what;
 use crate::run::terminal::{Contained, Future, contained, token_endpoint_answers};
 use crate::run::{Run, now_here};
 use crate::service::Health;
@@ -137,11 +137,8 @@ impl OwnScreen {
                     return;
                 }
                 let Some(failure) = failure(run, &text) else { return };
-                let nobody = Standing::TerminalLiving {
-                    can_ask: false,
-                    may_end: false,
-                    may_relaunch: false,
-                };
+                let nobody =
+                    Standing::Living { can_ask: false, may_end: false, may_relaunch: false };
                 run.decide(&failure, nobody, &Health::default());
                 if let Some(answers) = token_endpoint_answers(run) {
                     self.stage = Stage::Waiting(text, answers);

@@ -22,11 +22,10 @@ use super::contained::Contained;
 use super::readings::Witness;
 use crate::claude::credentials::{self, Stamp};
 use crate::journal::Event as Entry;
-use crate::ladder::Rung;
 use crate::launch::terminal::{Event, Relay, Tty, guarded};
+use crate::machine::Rung;
 use crate::notice::Notice;
 use crate::notify::Occasion;
-use crate::run::fixes::question;
 use crate::run::waiting::WaitEnd;
 use crate::run::{Run, next_hook, now_here};
 use crate::service::{Health, Lock};
@@ -236,7 +235,7 @@ impl Attempt<'_, '_> {
             Stage::Waiting { began, rung, .. } => {
                 let (began, rung) = (*began, *rung);
                 self.run.waited("user", began);
-                if question(rung).is_some() {
+                if rung.question().is_some() {
                     self.run.declined(rung, "typing");
                 }
                 self.stand_aside("the user types");

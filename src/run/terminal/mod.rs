@@ -13,14 +13,14 @@ use nix::sys::signal::Signal;
 use tokio::time::Instant;
 
 use super::Run;
-use super::advice::what;
-use super::fixes::question;
 use super::waiting::WaitEnd;
 use crate::claude::transcript;
 use crate::claude::version::{self, RESUMES_INTERRUPTED_TURN};
 use crate::error::exit;
-use crate::ladder::{Decision, Reason, Rung, Standing};
 use crate::launch::terminal::{Tty, TtyEvent};
+use crate::machine::Rung;
+use crate::machine::table::{Decision, Reason, Standing};
+use crate::machine::words::what;
 use crate::notice::{say, short};
 use crate::notify::Occasion;
 use crate::plan::Continuation;
@@ -77,7 +77,7 @@ async fn weigh(
     failure: &Failure,
     exit: ExitReason,
 ) -> Result<Rung, i32> {
-    let (decision, health) = run.consider(failure, Standing::TerminalEnded).await;
+    let (decision, health) = run.consider(failure, Standing::Attended).await;
     let (after, rung) = match decision {
         Decision::Act { rung, after } => (after, rung),
         Decision::WaitForPerson(Reason(why))
@@ -97,7 +97,7 @@ async fn weigh(
     if let Some(code) = pause(run, tty, failure, after).await {
         return Err(code);
     }
-    let answer = match question(rung) {
+    let answer = match rung.question() {
         Some(question) => answer(tty, question).await,
         None => Answer::Yes,
     };

@@ -8,7 +8,7 @@ use super::{Attempt, Stage};
 use crate::claude::credentials::SignIn;
 use crate::claude::session_file::Status;
 use crate::journal::Event as Entry;
-use crate::ladder::Rung;
+use crate::machine::Rung;
 use crate::notice::Notice;
 use crate::service::{LockName, locks};
 use crate::watch::{Failure, Input, Key, Readings, WhyNot};

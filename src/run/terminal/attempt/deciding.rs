@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use super::{Attempt, Stage};
 use crate::claude::credentials;
 use crate::claude::session_file::Status;
-use crate::ladder::{Decision, Reason, Rung, Standing};
+use crate::machine::Rung;
+use crate::machine::table::{Decision, Reason, Standing};
+use crate::machine::words::what;
 use crate::notice::Notice;
 use crate::notify::Occasion;
-use crate::run::advice::what;
 use crate::run::now_here;
 use crate::run::terminal::background::has_work;
 use crate::service::Health;
@@ -65,7 +66,7 @@ impl Attempt<'_, '_> {
         let box_empty = look.box_is_empty() && look.panel.is_none();
         let idle = self.run.config.duration("watch.unattended_after");
         let alone = now.duration_since(self.last_key) >= idle;
-        let standing = Standing::TerminalLiving {
+        let standing = Standing::Living {
             can_ask: typable && matches!(why_not, None | Some(WhyNot::NotSettled)),
             may_relaunch: why_not == Some(WhyNot::NoPlaceholder)
                 && self.may_relaunch(&look, &failure),

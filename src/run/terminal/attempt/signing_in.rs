@@ -6,9 +6,9 @@
 use std::time::{Duration, Instant};
 
 use super::{Attempt, Future, Stage};
+use crate::machine::words::what;
 use crate::notify::Occasion;
 use crate::run::Run;
-use crate::run::advice::what;
 use crate::service::{Reading, look_once};
 use crate::watch::{Failure, FailureKind, Input, Key, Panel};
 

@@ -1,5 +1,5 @@
-//! What has happened in this run since things were last well: the memory of the ladder. Pure;
-//! times are spans since the run began, given by the caller.
+//! A streak of failures: what was tried since things were last well, and since when the horizon
+//! runs. Pure; times are spans of the run's clock, given by the caller.
 
 use std::time::Duration;
 
@@ -22,26 +22,26 @@ pub struct Try {
 
 /// The tries of the present streak of failures.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct History {
+pub struct Streak {
     tries: Vec<Try>,
     first_failure: Option<Duration>,
-    last_failure: Option<Duration>,
-    last_act: Option<Duration>,
+    quiet_since: Option<Duration>,
     crashes: Vec<Duration>,
     failed_fixes: Vec<Rung>,
     worked: bool,
+    told: bool,
 }
 
-impl History {
-    /// A failure was seen. After `healthy_after` without one the count starts over; a wait of ours
-    /// and the attempt after it are no such time, however long they last.
+impl Streak {
+    /// A failure was seen. If the user had everything to themselves for as long as
+    /// `healthy_after`, it is the first of another streak; a wait of ours and the attempt after
+    /// it are no such time, however long they last.
     pub fn failed(&mut self, at: Duration, crash: bool, healthy_after: Duration) {
-        let quiet_since = self.last_failure.filter(|failed| self.last_act < Some(*failed));
-        if quiet_since.is_some_and(|since| at.saturating_sub(since) >= healthy_after) {
+        let quiet = self.quiet_since.take();
+        if quiet.is_some_and(|since| at.saturating_sub(since) >= healthy_after) {
             self.recovered();
         }
         self.first_failure.get_or_insert(at);
-        self.last_failure = Some(at);
         if crash {
             self.crashes.push(at);
         }
@@ -52,9 +52,31 @@ impl History {
         self.tries.push(Try { rung, at, health });
     }
 
-    /// A wait has ended, and something is done now.
-    pub fn acted(&mut self, at: Duration) {
-        self.last_act = Some(at);
+    /// Claude was asked or started again.
+    pub fn acted(&mut self) {
+        self.quiet_since = None;
+    }
+
+    /// The user took over, or is left alone: nothing of ours is under way any more.
+    pub fn left_to_the_user(&mut self, at: Duration) {
+        self.quiet_since.get_or_insert(at);
+    }
+
+    /// A person did something that may cure it: the count and the horizon begin anew.
+    pub fn restart(&mut self, at: Duration) {
+        self.recovered();
+        self.first_failure = Some(at);
+    }
+
+    /// Whether nobody was told yet that it lasts; from now on they were.
+    pub fn tell_once(&mut self) -> bool {
+        !std::mem::replace(&mut self.told, true)
+    }
+
+    /// Whether someone was told that it lasts.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.told
     }
 
     /// A fix could not be applied; it is not tried again in this streak.

@@ -5,22 +5,26 @@ use std::time::Duration;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::delay::Curve;
 use super::*;
+use crate::machine::delay::Curve;
 use crate::service::{Health, Reading};
 use crate::watch::{Failure, FailureKind, TurnState};
 
 const ALL: &[Rung] =
     &[Rung::AskAgain, Rung::Relaunch, Rung::Update, Rung::NewSession, Rung::ClearCache];
 
-fn policy(standing: Standing) -> Policy {
+fn policy() -> Policy {
     Policy {
         curve: Curve { first: Duration::from_secs(3), max: Duration::from_secs(60) },
         horizon: Duration::from_secs(7_200),
         tries: 3,
         dead_sign_in_shows: true,
         allowed: ALL.to_vec(),
-        standing,
+        healthy_after: Duration::from_secs(600),
+        unattended_after: Duration::from_secs(600),
+        end_terminal: true,
+        wait_for_login: Duration::ZERO,
+        after_wake: Duration::from_secs(10),
     }
 }
 
@@ -35,14 +39,14 @@ fn health(reading: Reading) -> Health {
 
 /// Fails for ever against this service: the rungs used, in order, each named once per run of
 /// the same, and how it ended.
-fn climb(policy: &Policy, failure: &Failure, reading: Reading) -> Vec<String> {
-    climb_from(History::default(), policy, failure, reading)
+fn climb(place: (&Policy, Standing), failure: &Failure, reading: Reading) -> Vec<String> {
+    climb_from(Streak::default(), place, failure, reading)
 }
 
 /// [`climb`] after what the run has seen.
 fn climb_from(
-    mut history: History,
-    policy: &Policy,
+    mut history: Streak,
+    (policy, standing): (&Policy, Standing),
     failure: &Failure,
     reading: Reading,
 ) -> Vec<String> {
@@ -51,10 +55,10 @@ fn climb_from(
     for _ in 0..2_000 {
         let crash = failure.kind == FailureKind::Crash;
         history.failed(elapsed, crash, Duration::from_secs(600));
-        let now = Now { elapsed, wall: Timestamp::UNIX_EPOCH };
-        match decide(policy, &history, failure, &health(reading), now) {
+        let now = Moment { at: elapsed, wall: Timestamp::UNIX_EPOCH };
+        match decide(policy, standing, &history, failure, &health(reading), now) {
             Decision::Act { rung, after } => {
-                history.tried(rung, elapsed, reading);
+                history.tried(rung, elapsed, super::reading(failure, &health(reading)));
                 elapsed += after;
                 path.push((rung.name().to_owned(), 1));
             }
@@ -79,7 +83,7 @@ fn while_the_service_is_down_nothing_climbs() {
     for kind in
         [FailureKind::Api, FailureKind::AuthRefresh, FailureKind::StartUp, FailureKind::Crash]
     {
-        let path = climb(&policy(Standing::Headless), &failure(kind), Reading::Down);
+        let path = climb((&policy(), Standing::Unattended), &failure(kind), Reading::Down);
         assert_eq!(path, ["relaunch×123", "end×1"], "{kind:?}");
     }
 }
@@ -101,82 +105,99 @@ fn against_a_healthy_service_each_kind_climbs_as_far_as_it_may() {
         (FailureKind::UsageLimit { resets: None }, vec!["end×1"]),
     ];
     for (kind, path) in climbs {
-        let walked = climb(&policy(Standing::Headless), &failure(kind), Reading::Up);
+        let walked = climb((&policy(), Standing::Unattended), &failure(kind), Reading::Up);
         assert_eq!(walked, path, "{kind:?}");
     }
 }
 
 #[test]
+fn a_failure_that_names_a_fault_of_the_service_climbs_nowhere_whatever_a_look_says() {
+    for kind in [FailureKind::StartUp, FailureKind::Crash, FailureKind::AuthRefresh] {
+        let failure = Failure { status: Some(503), ..failure(kind) };
+        let place = (&policy(), Standing::Unattended);
+        assert_eq!(climb(place, &failure, Reading::Up), ["relaunch×123", "end×1"], "{kind:?}");
+    }
+}
+
+#[test]
 fn where_a_dead_sign_in_does_not_show_a_person_is_asked_after_some_tries() {
-    let mut policy = policy(Standing::Headless);
+    let mut policy = policy();
     policy.dead_sign_in_shows = false;
     let auth = failure(FailureKind::AuthRefresh);
-    let path = climb(&policy, &auth, Reading::Up);
-    assert_eq!(path, ["relaunch×6", "update×1", "person×1"]);
-    assert_eq!(climb(&policy, &auth, Reading::Down), ["relaunch×123", "end×1"]);
+    let place = (&policy, Standing::Unattended);
+    assert_eq!(climb(place, &auth, Reading::Up), ["relaunch×6", "update×1", "person×1"]);
+    assert_eq!(climb(place, &auth, Reading::Down), ["relaunch×123", "end×1"]);
 }
 
 #[test]
 fn what_worked_in_this_run_is_waited_for_though_it_is_refused() {
+    let policy = policy();
+    let place = (&policy, Standing::Unattended);
     for firm in [false, true] {
         let doubtful = failure(FailureKind::Doubtful { firm });
-        let mut worked = History::default();
+        let mut worked = Streak::default();
         worked.worked();
-        let path = climb_from(worked, &policy(Standing::Headless), &doubtful, Reading::Up);
+        let path = climb_from(worked, place, &doubtful, Reading::Up);
         assert_eq!(path, ["relaunch×123", "end×1"], "{firm}");
         let answered = Failure { turn: TurnState::Partial, ..doubtful };
-        let path = climb(&policy(Standing::Headless), &answered, Reading::Up);
-        assert_eq!(path, ["relaunch×123", "end×1"], "{firm}");
+        assert_eq!(climb(place, &answered, Reading::Up), ["relaunch×123", "end×1"], "{firm}");
     }
     // a proxy that says no is barred from our look too, and one that fails is not
     let proxy = failure(FailureKind::Proxy);
-    assert_eq!(climb(&policy(Standing::Headless), &proxy, Reading::Unknown), ["end×1"]);
-    assert_eq!(climb(&policy(Standing::Headless), &proxy, Reading::Down)[0], "relaunch×123");
+    assert_eq!(climb(place, &proxy, Reading::Unknown), ["end×1"]);
+    assert_eq!(climb(place, &proxy, Reading::Down)[0], "relaunch×123");
     // the API's own word is doubted where our look at it fails as well
     let firm = failure(FailureKind::Doubtful { firm: true });
-    let path = climb(&policy(Standing::Headless), &firm, Reading::Down);
-    assert_eq!(path, ["relaunch×6", "person×1"]);
+    assert_eq!(climb(place, &firm, Reading::Down), ["relaunch×6", "person×1"]);
 }
 
 #[test]
 fn a_living_terminal_is_only_asked_unless_it_may_be_ended() {
-    let living = |can_ask, may_end, may_relaunch| {
-        policy(Standing::TerminalLiving { can_ask, may_end, may_relaunch })
-    };
+    let living =
+        |can_ask, may_end, may_relaunch| Standing::Living { can_ask, may_end, may_relaunch };
     let auth = failure(FailureKind::AuthRefresh);
-    let asked = climb(&living(true, false, false), &auth, Reading::Up);
+    let asked = climb((&policy(), living(true, false, false)), &auth, Reading::Up);
     assert_eq!(asked, ["ask_again×123", "end×1"]);
-    let ended = climb(&living(true, true, true), &auth, Reading::Up);
+    let ended = climb((&policy(), living(true, true, true)), &auth, Reading::Up);
     assert_eq!(ended[..3], ["ask_again×6", "update×1", "ask_again×116"]);
     let api = failure(FailureKind::Api);
-    assert_eq!(climb(&living(false, false, true), &api, Reading::Down)[0], "relaunch×123");
-    assert_eq!(climb(&living(false, false, false), &api, Reading::Down), ["aside×1"]);
+    assert_eq!(
+        climb((&policy(), living(false, false, true)), &api, Reading::Down)[0],
+        "relaunch×123"
+    );
+    assert_eq!(climb((&policy(), living(false, false, false)), &api, Reading::Down), ["aside×1"]);
     let limit = failure(FailureKind::UsageLimit { resets: Some(Timestamp::UNIX_EPOCH) });
-    assert_eq!(climb(&living(true, true, true), &limit, Reading::Up), ["aside×1"]);
+    assert_eq!(climb((&policy(), living(true, true, true)), &limit, Reading::Up), ["aside×1"]);
 }
 
 #[test]
 fn a_tool_whose_result_is_missing_is_never_run_again_unattended() {
     let mut open = failure(FailureKind::Api);
     open.turn = TurnState::ToolOpen;
-    assert_eq!(climb(&policy(Standing::Headless), &open, Reading::Down), ["end×1"]);
+    assert_eq!(climb((&policy(), Standing::Unattended), &open, Reading::Down), ["end×1"]);
 }
 
 #[test]
 fn a_second_crash_at_a_terminal_is_not_relaunched() {
     let crash = failure(FailureKind::Crash);
-    let path = climb(&policy(Standing::TerminalEnded), &crash, Reading::Unknown);
+    let path = climb((&policy(), Standing::Attended), &crash, Reading::Unknown);
     assert_eq!(path, ["relaunch×1", "end×1"]);
 }
 
 #[test]
 fn a_usage_limit_is_waited_for_only_within_the_horizon() {
     let at = |second| Timestamp::from_second(second).expect("in range");
-    let now = Now { elapsed: Duration::ZERO, wall: at(10_000) };
+    let now = Moment { at: Duration::ZERO, wall: at(10_000) };
     let decide_for = |resets| {
         let limit = failure(FailureKind::UsageLimit { resets: Some(at(resets)) });
-        let policy = policy(Standing::Headless);
-        match decide(&policy, &History::default(), &limit, &Health::default(), now) {
+        match decide(
+            &policy(),
+            Standing::Unattended,
+            &Streak::default(),
+            &limit,
+            &Health::default(),
+            now,
+        ) {
             Decision::Act { after, .. } => after.as_secs(),
             _ => 0,
         }
@@ -189,46 +210,43 @@ fn a_usage_limit_is_waited_for_only_within_the_horizon() {
 
 #[test]
 fn rungs_that_are_off_are_passed_over() {
-    let mut policy = policy(Standing::Headless);
+    let mut policy = policy();
     policy.allowed = vec![Rung::Relaunch, Rung::ClearCache];
-    let path = climb(&policy, &failure(FailureKind::StartUp), Reading::Up);
+    let path = climb((&policy, Standing::Unattended), &failure(FailureKind::StartUp), Reading::Up);
     assert_eq!(path, ["relaunch×3", "clear_cache×1", "end×1"]);
 }
 
 #[test]
 fn the_key_is_used_only_when_allowed_and_while_sign_in_is_down() {
-    let mut policy = policy(Standing::Headless);
+    let mut policy = policy();
     policy.allowed.push(Rung::ApiKey);
     let auth = failure(FailureKind::AuthRefresh);
-    assert_eq!(climb(&policy, &auth, Reading::Down)[..2], ["relaunch×3", "api_key×1"]);
-    assert!(!climb(&policy, &auth, Reading::Up).concat().contains("api_key"));
+    assert_eq!(
+        climb((&policy, Standing::Unattended), &auth, Reading::Down)[..2],
+        ["relaunch×3", "api_key×1"]
+    );
+    assert!(
+        !climb((&policy, Standing::Unattended), &auth, Reading::Up).concat().contains("api_key")
+    );
 }
 
 #[test]
-fn after_a_healthy_period_the_count_starts_over() {
-    let mut history = History::default();
-    let healthy_after = Duration::from_secs(600);
-    history.failed(Duration::ZERO, false, healthy_after);
-    history.tried(Rung::Relaunch, Duration::ZERO, Reading::Down);
-    history.failed(Duration::from_secs(599), false, healthy_after);
-    assert_eq!(history.count(), 1);
-    history.failed(Duration::from_secs(1_200), false, healthy_after);
-    assert_eq!(history.count(), 0);
-}
-
-#[test]
-fn a_long_wait_is_no_healthy_period() {
-    let mut history = History::default();
+fn after_a_healthy_period_the_count_starts_over_and_nothing_of_ours_is_one() {
+    let mut streak = Streak::default();
     let (minute, healthy_after) = (Duration::from_secs(60), Duration::from_secs(600));
-    history.failed(Duration::ZERO, false, healthy_after);
-    history.tried(Rung::Relaunch, Duration::ZERO, Reading::Down);
-    history.acted(11 * minute);
-    history.failed(12 * minute, false, healthy_after);
-    assert_eq!((history.count(), history.failing_since()), (1, Some(Duration::ZERO)));
-    // nor is an attempt that fails in the end
-    history.acted(13 * minute);
-    history.failed(30 * minute, false, healthy_after);
-    assert_eq!((history.count(), history.failing_since()), (1, Some(Duration::ZERO)));
+    let stands = |streak: &Streak| (streak.count(), streak.failing_since());
+    streak.failed(Duration::ZERO, false, healthy_after);
+    streak.tried(Rung::Relaunch, Duration::ZERO, Reading::Down);
+    // a wait, or an attempt that fails in the end
+    streak.acted();
+    streak.failed(30 * minute, false, healthy_after);
+    assert_eq!(stands(&streak), (1, Some(Duration::ZERO)));
+    streak.left_to_the_user(31 * minute);
+    streak.failed(40 * minute, false, healthy_after);
+    assert_eq!(stands(&streak), (1, Some(Duration::ZERO)));
+    streak.left_to_the_user(41 * minute);
+    streak.failed(51 * minute, false, healthy_after);
+    assert_eq!(stands(&streak), (0, Some(51 * minute)));
 }
 
 fn any_kind() -> impl Strategy<Value = FailureKind> {
@@ -252,15 +270,15 @@ proptest! {
         readings in prop::collection::vec(0u8..3, 1..40),
         allowed in prop::sample::subsequence(ALL.to_vec(), 0..=ALL.len()),
     ) {
-        let mut policy = policy(Standing::Headless);
+        let mut policy = policy();
         policy.allowed = allowed;
-        let mut history = History::default();
+        let mut history = Streak::default();
         let (mut elapsed, mut highest, mut ended) = (Duration::ZERO, None, false);
         for step in 0..5_000 {
             let reading = [Reading::Up, Reading::Down, Reading::Unknown][usize::from(readings[step % readings.len()])];
             history.failed(elapsed, kind == FailureKind::Crash, Duration::from_secs(600));
-            let now = Now { elapsed, wall: Timestamp::UNIX_EPOCH };
-            match decide(&policy, &history, &failure(kind), &health(reading), now) {
+            let now = Moment { at: elapsed, wall: Timestamp::UNIX_EPOCH };
+            match decide(&policy, Standing::Unattended, &history, &failure(kind), &health(reading), now) {
                 Decision::Act { rung, after } => {
                     prop_assert!(after <= policy.curve.max.max(Duration::from_secs(60)));
                     prop_assert!(policy.allowed.contains(&rung));

@@ -1,13 +1,15 @@
-//! The one table of what is done about a failure. Pure: the policy, what was tried, the
-//! failure and the service's health go in; a decision comes out. It ends: every path leads to
-//! a wait within the horizon, to a rung not yet used, or to an end.
+//! The one table of what is done about a failure: kind × health → rung. Pure: the policy, the
+//! streak, the failure and the service's health go in; a decision comes out. It ends: every path
+//! leads to a wait within the horizon, to a rung not yet used, or to an end.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::delay::Curve;
-use super::{Decision, History, Reason, Rung};
+use super::words::PAST_HORIZON;
+use super::{Policy, Rung, Streak};
+use crate::clock::Moment;
 use crate::service::{Health, Reading};
 use crate::watch::{Failure, FailureKind, TurnState};
 
@@ -26,33 +28,38 @@ const RESET_MARGIN: Duration = Duration::from_secs(5);
 /// A reset this far in the past means now, never tomorrow.
 const RESET_PAST: Duration = Duration::from_secs(300);
 
-/// What the run allows, and how it stands.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    /// Waits between tries.
-    pub curve: Curve,
-    /// How long the run waits in all for one failure to pass.
-    pub horizon: Duration,
-    /// Tries against a healthy service before the next rung.
-    pub tries: u32,
-    /// A sign-in that is dead shows on disk: Claude Code empties it (not all versions).
-    pub dead_sign_in_shows: bool,
-    /// The rungs that are turned on.
-    pub allowed: Vec<Rung>,
-    /// How the run stands at the moment of the question.
-    pub standing: Standing,
+/// What is done about a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Wait this long, then apply the rung.
+    Act {
+        /// The rung.
+        rung: Rung,
+        /// The wait before it, without jitter.
+        after: Duration,
+    },
+    /// Only a person can go on.
+    WaitForPerson(Reason),
+    /// Claude goes on by itself, or acting could do harm: leave it alone.
+    StandAside(Reason),
+    /// The horizon ended, or nothing that is allowed is left.
+    GiveUp(Reason),
 }
+
+/// Why a run stops acting, as a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason(pub String);
 
 /// How a run stands when it asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Without a terminal.
-    Headless,
-    /// A terminal whose Claude has ended.
-    TerminalEnded,
+    /// Its child has ended, and nobody is there to be asked.
+    Unattended,
+    /// Its child has ended, and somebody may be at the keys.
+    Attended,
     /// A living Claude at its prompt.
-    TerminalLiving {
-        /// The dim placeholder is there, so a message can be typed.
+    Living {
+        /// A message can be typed.
         can_ask: bool,
         /// Nobody is at the keys, nothing would be lost, and the configuration allows it to be
         /// ended for a fix.
@@ -62,25 +69,17 @@ pub enum Standing {
     },
 }
 
-/// The clock's readings that a decision needs.
-#[derive(Debug, Clone, Copy)]
-pub struct Now {
-    /// Since the run began.
-    pub elapsed: Duration,
-    /// By the calendar.
-    pub wall: Timestamp,
-}
-
 /// Decides what is done about a failure.
 #[must_use]
 pub fn decide(
     policy: &Policy,
-    history: &History,
+    standing: Standing,
+    streak: &Streak,
     failure: &Failure,
     health: &Health,
-    now: Now,
+    now: Moment,
 ) -> Decision {
-    let question = Question { policy, history, failure, health, now };
+    let question = Question { policy, standing, streak, failure, health, now };
     match failure.kind {
         FailureKind::SignInNeeded => person("sign in again: run `claude` and use /login"),
         FailureKind::Refused => refused(),
@@ -121,10 +120,11 @@ fn stand_aside(why: &str) -> Decision {
 
 struct Question<'a> {
     policy: &'a Policy,
-    history: &'a History,
+    standing: Standing,
+    streak: &'a Streak,
     failure: &'a Failure,
     health: &'a Health,
-    now: Now,
+    now: Moment,
 }
 
 impl Question<'_> {
@@ -133,36 +133,36 @@ impl Question<'_> {
     }
 
     fn down(&self) -> bool {
-        self.health.facing(self.failure.kind) == Reading::Down
+        reading(self.failure, self.health) == Reading::Down
     }
 
     /// Failing against a service that answers, often enough to climb.
     fn may_climb(&self, tries: u32) -> bool {
-        !self.down() && self.history.healthy_tries() >= tries
+        !self.down() && self.streak.healthy_tries() >= tries
     }
 
     /// How long this streak of failures has lasted.
     fn failing_for(&self) -> Duration {
-        let since = self.history.failing_since().unwrap_or(self.now.elapsed);
-        self.now.elapsed.saturating_sub(since)
+        let since = self.streak.failing_since().unwrap_or(self.now.at);
+        self.now.at.saturating_sub(since)
     }
 
     /// What is refused and has worked in this run is an outage's to refuse. What never worked is
     /// tried some times over minutes; the API's own word only where our look finds it failing.
     fn doubtful(&self, firm: bool) -> Decision {
         let answered = matches!(self.failure.turn, TurnState::Partial | TurnState::ToolOpen);
-        if self.history.has_worked() || answered {
+        if self.streak.has_worked() || answered {
             return self.wait_and_retry();
         }
         // A wait for a service that our look finds down says nothing about the key.
         let soon = self.failing_for() < DOUBT_FOR || self.down();
-        let again = self.history.count() < DOUBT_TRIES && soon;
+        let again = self.streak.count() < DOUBT_TRIES && soon;
         let failing = self.down() || self.health.intercepted;
         match (firm && !failing, again) {
             (true, _) => refused(),
             (false, true) => match self.wait_and_retry() {
                 Decision::Act { rung, after } => {
-                    let least = DOUBT_WAITS.wait(self.history.count());
+                    let least = DOUBT_WAITS.wait(self.streak.count());
                     Decision::Act { rung, after: after.max(least) }
                 }
                 other => other,
@@ -174,15 +174,15 @@ impl Question<'_> {
     /// Asks or relaunches after the next wait, within the horizon.
     fn wait_and_retry(&self) -> Decision {
         let tool_open = self.failure.turn == TurnState::ToolOpen;
-        if tool_open && self.policy.standing == Standing::Headless {
+        if tool_open && self.standing == Standing::Unattended {
             return give_up("a tool was running: a person must look before it runs again");
         }
-        let rung = match self.policy.standing {
-            Standing::TerminalLiving { can_ask: true, .. } => Rung::AskAgain,
-            Standing::Headless
-            | Standing::TerminalEnded
-            | Standing::TerminalLiving { may_relaunch: true, .. } => Rung::Relaunch,
-            Standing::TerminalLiving { .. } => {
+        let rung = match self.standing {
+            Standing::Living { can_ask: true, .. } => Rung::AskAgain,
+            Standing::Unattended
+            | Standing::Attended
+            | Standing::Living { may_relaunch: true, .. } => Rung::Relaunch,
+            Standing::Living { .. } => {
                 return stand_aside("something of yours is in the way; send it when you are ready");
             }
         };
@@ -193,29 +193,29 @@ impl Question<'_> {
     }
 
     fn act(&self, rung: Rung) -> Decision {
-        let after = self.policy.curve.wait(self.history.count());
+        let after = self.policy.curve.wait(self.streak.count());
         if self.failing_for() + after > self.policy.horizon {
-            return give_up("it has not passed within the horizon (`retry.horizon_…`)");
+            return give_up(PAST_HORIZON);
         }
         Decision::Act { rung, after }
     }
 
     /// The first of these fixes that is allowed and not yet used.
     fn next_fix(&self, fixes: &[Rung]) -> Option<Decision> {
-        if let Standing::TerminalLiving { may_end: false, .. } = self.policy.standing {
+        if let Standing::Living { may_end: false, .. } = self.standing {
             return None;
         }
         // Never below one already used in this streak.
-        let highest = fixes.iter().rposition(|fix| self.history.used(*fix));
+        let highest = fixes.iter().rposition(|fix| self.streak.used(*fix));
         let open = &fixes[highest.map_or(0, |index| index + 1)..];
         let fix = *open.iter().find(|fix| self.allows(**fix))?;
         Some(self.act(fix))
     }
 
     fn auth_refresh(&self) -> Decision {
-        if self.down() && self.history.count() >= self.policy.tries {
-            let headless = self.policy.standing == Standing::Headless;
-            if headless && self.allows(Rung::ApiKey) && !self.history.used(Rung::ApiKey) {
+        if self.down() && self.streak.count() >= self.policy.tries {
+            let headless = self.standing == Standing::Unattended;
+            if headless && self.allows(Rung::ApiKey) && !self.streak.used(Rung::ApiKey) {
                 return self.act(Rung::ApiKey);
             }
         }
@@ -235,20 +235,20 @@ impl Question<'_> {
     }
 
     fn start_up_or_crash(&self) -> Decision {
-        let again = self.failure.kind == FailureKind::Crash
-            && self.history.crashes_before(self.now.elapsed) > 1;
-        if again && self.policy.standing != Standing::Headless {
+        let again =
+            self.failure.kind == FailureKind::Crash && self.streak.crashes_before(self.now.at) > 1;
+        if again && self.standing != Standing::Unattended {
             return give_up("Claude crashed twice within 10 minutes; try `claude update`");
         }
         if self.failure.turn == TurnState::ToolOpen {
             // Resuming shows the conversation; nothing is sent, so nothing runs twice.
-            return match self.policy.standing {
-                Standing::Headless => give_up("a tool was running when Claude died"),
+            return match self.standing {
+                Standing::Unattended => give_up("a tool was running when Claude died"),
                 _ => self.act(Rung::Relaunch),
             };
         }
         let fixes = [Rung::Update, Rung::ClearCache];
-        let used = fixes.iter().any(|fix| self.history.used(*fix));
+        let used = fixes.iter().any(|fix| self.streak.used(*fix));
         if !self.down() && (again || used || self.may_climb(self.policy.tries)) {
             return self
                 .next_fix(&fixes)
@@ -259,7 +259,7 @@ impl Question<'_> {
 
     fn session_broken(&self) -> Decision {
         let untouched = matches!(self.failure.turn, TurnState::Untouched | TurnState::NotPrompted);
-        let living = matches!(self.policy.standing, Standing::TerminalLiving { .. });
+        let living = matches!(self.standing, Standing::Living { .. });
         if living {
             return person("this conversation is damaged: /rewind goes back, /clear starts afresh");
         }
@@ -271,8 +271,8 @@ impl Question<'_> {
     }
 
     fn login_service(&self) -> Decision {
-        match self.policy.standing {
-            Standing::TerminalLiving { .. } => {
+        match self.standing {
+            Standing::Living { .. } => {
                 stand_aside("the sign-in service is failing; paste a fresh code once it is back")
             }
             _ => self.wait_and_retry(),
@@ -280,7 +280,7 @@ impl Question<'_> {
     }
 
     fn usage_limit(&self, resets: Option<Timestamp>) -> Decision {
-        if self.policy.standing != Standing::Headless {
+        if self.standing != Standing::Unattended {
             return stand_aside("Claude itself goes on when the limit resets");
         }
         let Some(resets) = resets else {
@@ -289,7 +289,10 @@ impl Question<'_> {
         let left = resets.duration_since(self.now.wall);
         let wait = match Duration::try_from(left) {
             Ok(left) => left + RESET_MARGIN,
-            Err(_) if left.unsigned_abs() <= RESET_PAST => self.policy.curve.first,
+            // The local clock may be ahead: then the first try comes too early, and more follow.
+            Err(_) if left.unsigned_abs() <= RESET_PAST => {
+                self.policy.curve.wait(self.streak.count())
+            }
             Err(_) => return give_up("the usage limit should have reset by now"),
         };
         if self.failing_for() + wait > self.policy.horizon {
@@ -299,8 +302,22 @@ impl Question<'_> {
     }
 }
 
+/// How the service reads for this failure: one that itself names a fault of the service met a
+/// service that is down, whatever a look says (a start that a 503 ended, too).
+#[must_use]
+pub fn reading(failure: &Failure, health: &Health) -> Reading {
+    match failure.service_fault() {
+        Some(_) => Reading::Down,
+        None => health.facing(failure.kind),
+    }
+}
+
 /// Whether a network fault has lasted so long that it looks local.
 #[must_use]
-pub fn looks_local(history: &History, elapsed: Duration) -> bool {
-    history.failing_since().is_some_and(|since| elapsed.saturating_sub(since) >= LOOKS_LOCAL_AFTER)
+pub fn looks_local(streak: &Streak, at: Duration) -> bool {
+    streak.failing_since().is_some_and(|since| at.saturating_sub(since) >= LOOKS_LOCAL_AFTER)
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

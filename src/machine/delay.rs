@@ -1,10 +1,13 @@
-//! How long to wait before a try. The only place that knows the `backoff` crate: it gives the
+//! The backoff: how long to wait before a retry. The only place that knows the `backoff` crate: it gives the
 //! curve, and jitter is applied here, from a generator the caller owns. Pure.
 
 use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
+
+/// Jitter is drawn evenly from this share of the wait to one plus it.
+const LEAST_SHARE: f64 = 2.0 / 3.0;
 
 /// The curve of waits: from `first`, doubling, to `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +39,16 @@ impl Curve {
         curve.next_backoff().unwrap_or(self.max).min(self.max)
     }
 
+    /// No wait is shorter than this, jitter included.
+    #[must_use]
+    pub fn least(self) -> Duration {
+        self.first.min(self.max).mul_f64(LEAST_SHARE)
+    }
+
     /// A wait with jitter: 2/3 to 5/3 of it, never above the cap, but for a wait that is.
     #[must_use]
     pub fn jittered(self, wait: Duration, random: &mut fastrand::Rng) -> Duration {
-        wait.mul_f64(2.0 / 3.0 + random.f64()).min(self.max.max(wait))
+        wait.mul_f64(LEAST_SHARE + random.f64()).min(self.max.max(wait))
     }
 }
 

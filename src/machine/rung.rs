@@ -1,6 +1,4 @@
-//! The words of what is done: rungs and decisions. Plain data.
-
-use std::time::Duration;
+//! The levels of the ladder: what can be done about a failure. Plain data.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +23,17 @@ pub enum Rung {
 }
 
 impl Rung {
+    /// All of them, low to high.
+    pub const ALL: [Self; 7] = [
+        Self::AskAgain,
+        Self::Relaunch,
+        Self::Update,
+        Self::NewSession,
+        Self::ClearCache,
+        Self::SignInReset,
+        Self::ApiKey,
+    ];
+
     /// The name used in the journal, in messages and in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -38,26 +47,25 @@ impl Rung {
             Self::ApiKey => "api_key",
         }
     }
-}
 
-/// Why a run stops acting, as a sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason(pub String);
+    /// Whether something is changed before claude is started or asked again.
+    #[must_use]
+    pub fn is_fix(self) -> bool {
+        !matches!(self, Self::AskAgain | Self::Relaunch)
+    }
 
-/// What is done about a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// Wait this long, then apply the rung.
-    Act {
-        /// The rung.
-        rung: Rung,
-        /// The wait before it.
-        after: Duration,
-    },
-    /// Only a person can go on.
-    WaitForPerson(Reason),
-    /// Claude goes on by itself, or acting could do harm: leave it alone.
-    StandAside(Reason),
-    /// The horizon ended, or nothing that is allowed is left.
-    GiveUp(Reason),
+    /// What it would change, as a question to someone at the keys; `None` if it changes nothing
+    /// that needs their word.
+    #[must_use]
+    pub fn question(self) -> Option<&'static str> {
+        match self {
+            Self::Update => Some("run `claude update`?"),
+            Self::ClearCache => Some("move Claude's cache aside, behind a verified backup?"),
+            Self::SignInReset => {
+                Some("move the credentials file aside, so that you can sign in anew?")
+            }
+            Self::ApiKey => Some("use your API key for this launch (it costs money)?"),
+            Self::AskAgain | Self::Relaunch | Self::NewSession => None,
+        }
+    }
 }

@@ -1,0 +1,424 @@
+//! A world for a case in tests: it keeps what was asked for, answers as a test says, and watches
+//! over the promises that no sequence of events may break.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use nix::sys::signal::Signal;
+
+use super::delay::Curve;
+use super::*;
+use crate::claude::credentials::{SignIn, Stamp};
+use crate::clock::Moment;
+use crate::journal;
+use crate::service::{Health, Reading};
+use crate::watch::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
+
+/// What was asked of the loop and is not answered yet.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Asked {
+    Probe,
+    Wait(Waiting),
+    Claim(Claim),
+    Question,
+    Fix(Rung),
+}
+
+/// Everything outside the machine.
+// independent observations
+#[allow(clippy::struct_excessive_bools)]
+pub(super) struct World {
+    pub case: Case,
+    pub at: Duration,
+    pub wall: Timestamp,
+    pub asked: Option<Asked>,
+    pub scene: Scene,
+    /// All effects so far.
+    pub done: Vec<(Duration, Effect)>,
+    pub ended: Option<End>,
+    living: bool,
+    signalled: bool,
+    /// The user's input is held.
+    held: bool,
+    /// Our message is in the box.
+    pasted: bool,
+    /// Acts since the last failure, and when the last was.
+    acts: u32,
+    acted: Option<Duration>,
+    /// Leave was given since the last failure.
+    leave: bool,
+    /// The worst that is known of the present turn.
+    worst: TurnState,
+    /// When the streak began, as far as nobody but us did anything since.
+    since: Option<Duration>,
+    fixed_or_ended: bool,
+}
+
+pub(super) fn policy() -> Policy {
+    Policy {
+        curve: Curve { first: 3 * SECOND, max: 60 * SECOND },
+        horizon: 2 * HOUR,
+        healthy_after: 600 * SECOND,
+        tries: 3,
+        dead_sign_in_shows: true,
+        allowed: vec![
+            Rung::AskAgain,
+            Rung::Relaunch,
+            Rung::Update,
+            Rung::NewSession,
+            Rung::ClearCache,
+        ],
+        unattended_after: 600 * SECOND,
+        end_terminal: false,
+        wait_for_login: Duration::ZERO,
+        after_wake: 10 * SECOND,
+    }
+}
+
+pub(super) fn failure(kind: FailureKind, turn: TurnState) -> Failure {
+    let session = Some("s".to_owned());
+    let (rule, excerpt) = ("rule".to_owned(), "words".to_owned());
+    let evidence = vec![Evidence { rule, source: Source::Hook, excerpt }];
+    Failure { kind, status: None, evidence, session, turn }
+}
+
+fn rank(turn: TurnState) -> u8 {
+    match turn {
+        TurnState::NotPrompted => 0,
+        TurnState::Untouched => 1,
+        TurnState::Partial => 2,
+        TurnState::Unknown => 3,
+        TurnState::ToolOpen => 4,
+    }
+}
+
+impl World {
+    pub fn new(policy: Policy, means: Means, facts: Facts) -> Self {
+        let scene = Scene {
+            may_type: Ok(()),
+            may_enter: Ok(()),
+            box_empty: true,
+            background: false,
+            sign_in: signed_in(0),
+            ..Scene::default()
+        };
+        Self {
+            case: Case::new(policy, means, facts, 7),
+            at: Duration::ZERO,
+            wall: Timestamp::from_second(1_000_000).expect("in range"),
+            asked: None,
+            scene,
+            done: Vec::new(),
+            ended: None,
+            living: false,
+            signalled: false,
+            held: false,
+            pasted: false,
+            acts: 0,
+            acted: None,
+            leave: false,
+            worst: TurnState::NotPrompted,
+            since: None,
+            fixed_or_ended: false,
+        }
+    }
+
+    /// A run whose first child lives.
+    pub fn launched(policy: Policy, means: Means) -> Self {
+        let mut world = Self::new(policy, means, Facts::default());
+        world.hears(Event::Begin(None));
+        world.hears(Event::Claimed(Ok(())));
+        world
+    }
+
+    pub fn pass(&mut self, span: Duration) {
+        self.at += span;
+        self.wall += SignedDuration::try_from(span).expect("short");
+    }
+
+    /// A failure of the living child, or its end by one.
+    pub fn fails(&mut self, kind: FailureKind, turn: TurnState) {
+        let failure = failure(kind, turn);
+        let (line, sign_in) = (self.scene.line.clone(), self.scene.sign_in.clone());
+        if self.case.means().asks && kind != FailureKind::Crash {
+            self.hears(Event::TurnFailed(Report { failure, line, sign_in }));
+        } else {
+            let (exit, verdict) = (ExitReason::Code(1), Verdict::Failed(failure));
+            self.hears(Event::ChildEnded(ChildEnd { exit, verdict, line, sign_in }));
+        }
+    }
+
+    pub fn ends(&mut self, code: i32) {
+        let exit = ExitReason::Code(code);
+        let (line, sign_in) = (self.scene.line.clone(), self.scene.sign_in.clone());
+        let verdict = Verdict::Done(exit);
+        self.hears(Event::ChildEnded(ChildEnd { exit, verdict, line, sign_in }));
+    }
+
+    /// Answers what was asked as a working machine with a failing service does, until nothing is
+    /// asked any more; time passes as the waits say. At most so often.
+    pub fn goes_on(&mut self, reading: Reading, most: u32) {
+        for _ in 0..most {
+            let Some(asked) = self.asked.clone() else { return };
+            if matches!(self.case.state(), State::Entered { .. }) {
+                return self.hears(Event::TurnBegan);
+            }
+            self.answers(&asked, reading);
+        }
+    }
+
+    pub fn answers(&mut self, asked: &Asked, reading: Reading) {
+        match asked {
+            Asked::Probe => {
+                let health = Health { oauth: reading, api: reading, ..Health::default() };
+                self.hears(Event::Health { health, held: reading == Reading::Down });
+            }
+            Asked::Wait(wait) => {
+                self.pass(wait.until.saturating_sub(self.at));
+                self.hears(Event::WaitOver(reading));
+            }
+            Asked::Claim(_) => self.hears(Event::Claimed(Ok(()))),
+            Asked::Question => self.hears(Event::Answered(Answer::Yes)),
+            Asked::Fix(_) => self.hears(Event::FixDone(true)),
+        }
+    }
+
+    /// Gives an event to the machine, and carries out what it says.
+    pub fn hears(&mut self, event: Event) {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            self.foresees(&event);
+            let before = self.case.state().name();
+            let moment = Moment { at: self.at, wall: self.wall };
+            let effects = on(&mut self.case, moment, event.clone());
+            let tries = |effect: &Effect| matches!(effect, Effect::Launch(_) | Effect::Taken);
+            if before != "Running"
+                && !effects.iter().any(tries)
+                && self.case.state() == &State::Running
+            {
+                // Nothing of ours goes on: what fails later is another streak.
+                self.since = None;
+            }
+            match self.case.state() {
+                State::Person { .. } => self.since = None,
+                State::Confirming { .. } | State::Weighing { .. } => {
+                    self.since.get_or_insert(self.at);
+                }
+                _ => {}
+            }
+            for effect in effects {
+                assert!(self.ended.is_none(), "{effect:?} after the end");
+                if self.carries_out(&effect) {
+                    next = Some(Event::Observed(self.scene.clone()));
+                }
+                self.done.push((self.at, effect));
+            }
+            self.holds(before, &event, next.is_some());
+        }
+    }
+
+    /// What the event means outside the machine.
+    fn foresees(&mut self, event: &Event) {
+        let answered = match event {
+            Event::Health { .. } => matches!(self.asked, Some(Asked::Probe)),
+            Event::WaitOver(_) | Event::Slept => matches!(self.asked, Some(Asked::Wait(_))),
+            Event::Up => matches!(self.asked, Some(Asked::Wait(wait)) if wait.wake != Wake::Never),
+            Event::Claimed(_) => matches!(self.asked, Some(Asked::Claim(_))),
+            Event::Answered(_) => matches!(self.asked, Some(Asked::Question)),
+            Event::FixDone(_) => matches!(self.asked, Some(Asked::Fix(_))),
+            _ => false,
+        };
+        if answered {
+            self.asked = None;
+        }
+        let state = self.case.state().name();
+        let mut fails = |turn: TurnState| {
+            // In all others it is heard of, and nothing follows.
+            if matches!(event, Event::ChildEnded(_)) || matches!(state, "Running" | "Person") {
+                self.acts = 0;
+                self.leave = false;
+                self.fixed_or_ended = false;
+            }
+            if rank(turn) > rank(self.worst) {
+                self.worst = turn;
+            }
+        };
+        match event {
+            Event::TurnFailed(report) if self.living => fails(report.failure.turn),
+            Event::ChildEnded(end) if self.living => {
+                if let (Verdict::Failed(failure), true) = (&end.verdict, state != "Ending") {
+                    fails(failure.turn);
+                }
+                // What was in the box has gone with it.
+                self.pasted = false;
+                self.living = false;
+            }
+            Event::TurnBegan | Event::TurnWorked if self.living => {
+                self.since = None;
+                let ours = state == "Entered" && *event == Event::TurnBegan;
+                if !ours && state != "Ending" {
+                    self.worst = TurnState::Untouched;
+                }
+            }
+            Event::Typed(_) if self.living => self.since = None,
+            Event::Claimed(Ok(())) if matches!(state, "Claiming" | "Opening") => self.leave = true,
+            Event::Signal(_) => self.signalled = true,
+            _ => {}
+        }
+    }
+
+    /// Carries an effect out; whether it asks for a look.
+    fn carries_out(&mut self, effect: &Effect) -> bool {
+        if self.signalled {
+            let quiet = !matches!(
+                effect,
+                Effect::Launch(_) | Effect::Paste | Effect::Enter | Effect::Fix(..)
+            );
+            assert!(quiet, "{effect:?} after a signal");
+        }
+        match effect {
+            Effect::Observe => return true,
+            Effect::Probe(_) => self.asked = Some(Asked::Probe),
+            Effect::Wait(wait) => {
+                let state = self.case.state();
+                let waits = matches!(state, State::Waiting { .. } | State::Opening);
+                if let Some(since) = self.since.filter(|_| waits) {
+                    let ends = since + self.case.policy().horizon;
+                    assert!(wait.until <= ends, "{wait:?} past the horizon at {ends:?}");
+                }
+                self.asked = Some(Asked::Wait(*wait));
+            }
+            Effect::Claim(claim) => self.asked = Some(Asked::Claim(claim.clone())),
+            Effect::Question(_) => self.asked = Some(Asked::Question),
+            Effect::Fix(rung, _) => {
+                assert!(self.leave && !self.living, "a fix without leave, or under a child");
+                self.fixed_or_ended = true;
+                self.asked = Some(Asked::Fix(*rung));
+            }
+            Effect::Cease => self.asked = None,
+            Effect::Launch(start) => self.launches(*start),
+            Effect::Paste => {
+                let scene = &self.scene;
+                assert!(scene.may_type.is_ok() && !scene.foreign, "pasted into {scene:?}");
+                assert!(!self.pasted && self.living && self.leave);
+                (self.pasted, self.held) = (true, true);
+                self.acts();
+            }
+            Effect::Enter => {
+                let to_login = matches!(self.case.state(), State::SigningIn(_));
+                assert!(to_login || self.scene.may_enter.is_ok() && self.pasted);
+                self.pasted = false;
+            }
+            Effect::Withdraw => self.pasted = false,
+            Effect::Release | Effect::Taken => self.held = false,
+            Effect::EndChild(_) => {
+                assert!(self.living, "there is no child to be ended");
+                self.fixed_or_ended = true;
+            }
+            Effect::Exit(end) => self.ended = Some(end.clone()),
+            Effect::Record(journal::Event::Recovered { .. }) => self.since = None,
+            _ => {}
+        }
+        false
+    }
+
+    fn acts(&mut self) {
+        let least = self.case.policy().curve.least();
+        if let Some(last) = self.acted {
+            let gap = self.at.saturating_sub(last);
+            assert!(gap >= least, "two tries within {gap:?}");
+        }
+        self.acts += 1;
+        assert!(self.acts <= 1, "two tries after one failure");
+        let ends = self.since.map(|since| since + self.case.policy().horizon);
+        let late = ends.is_some_and(|ends| self.at > ends);
+        assert!(!late || self.fixed_or_ended, "a try past the horizon");
+        self.acted = Some(self.at);
+    }
+
+    fn launches(&mut self, start: Start) {
+        assert!(!self.living, "two children at once");
+        assert!(self.leave, "a launch without leave");
+        let (attended, prompt) = (self.case.means.attended, self.case.facts.prompt);
+        let nothing_to_repeat = self.case.means.signs_in || attended && !prompt;
+        match start {
+            Start::First => assert_eq!(self.case.attempts(), 1),
+            Start::Repeat(_) if nothing_to_repeat => {}
+            Start::Repeat(_) | Start::Afresh => {
+                assert!(rank(self.worst) <= 1, "the prompt again after {:?}", self.worst);
+            }
+            Start::Resume => {
+                assert!(rank(self.worst) <= 2, "the turn goes on after {:?}", self.worst);
+            }
+            Start::Open => assert!(attended, "nobody would look"),
+        }
+        self.acts();
+        self.living = true;
+    }
+
+    /// What holds between any two events.
+    fn holds(&self, before: &str, event: &Event, looks: bool) {
+        let state = self.case.state();
+        let told = format!("{before} --{event:?}--> {state:?}");
+        assert_eq!(self.held, state.holds_input(), "input held: {told}");
+        assert_eq!(self.pasted, matches!(state, State::Pasted { .. }), "a paste is left: {told}");
+        match state {
+            State::Running | State::Ending(_) => {
+                assert!(self.living && self.asked.is_none(), "{told}");
+            }
+            State::Ended(_) => assert!(self.ended.is_some() && self.asked.is_none(), "{told}"),
+            State::Fresh => {}
+            _ => assert!(looks || self.asked.is_some(), "stuck: {told}"),
+        }
+        if self.signalled {
+            assert!(matches!(state, State::Running | State::Ending(_) | State::Ended(_)), "{told}");
+            assert!(self.living || self.ended.is_some(), "a signal ends every state: {told}");
+        }
+        if before == "Person" && !matches!(state, State::Person { .. }) {
+            let by_sign_in = matches!(event, Event::Observed(scene)
+                if scene.sign_in.is_usable() && scene.sign_in.stamp != self.refused_stamp());
+            let by_person = matches!(
+                event,
+                Event::TurnBegan
+                    | Event::TurnWorked
+                    | Event::TurnFailed(_)
+                    | Event::Signal(_)
+                    | Event::ChildEnded(_)
+                    | Event::MovedOn
+                    | Event::Blind
+            );
+            let by_time = matches!(state, State::Ended(End::Person { .. }));
+            assert!(by_sign_in || by_person || by_time, "a person is needed: {told}");
+        }
+    }
+
+    fn refused_stamp(&self) -> Option<Stamp> {
+        self.case.refused.stamp.clone()
+    }
+
+    /// How often claude was started or asked.
+    pub fn tries(&self) -> usize {
+        let is_try = |effect: &Effect| matches!(effect, Effect::Launch(_) | Effect::Paste);
+        self.done.iter().filter(|(_, effect)| is_try(effect)).count()
+    }
+
+    pub fn told(&self, occasion: crate::notify::Occasion) -> usize {
+        let is_told =
+            |effect: &Effect| matches!(effect, Effect::Tell(told, _) if *told == occasion);
+        self.done.iter().filter(|(_, effect)| is_told(effect)).count()
+    }
+
+    pub fn code(&self) -> Option<i32> {
+        self.ended.as_ref().map(End::code)
+    }
+}
+
+/// A sign-in that could be refreshed, the one of this number.
+pub(super) fn signed_in(number: u64) -> SignInSeen {
+    SignInSeen { sign_in: SignIn::Expired, stamp: Some(Stamp::numbered(number)) }
+}
+
+pub(super) const TERM: Signal = Signal::SIGTERM;
