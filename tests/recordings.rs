@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use claude_safe::claude::rules::{Classified, Observation, Place, Rules};
-use claude_safe::watch::{FailureKind, Modes, Screen, by_screen};
+use claude_safe::watch::{FailureKind, InputBox, Modes, Placeholder, Screen, by_screen};
 use proptest::prelude::*;
 
 struct Recording {
@@ -192,5 +192,16 @@ proptest! {
             let _ = modes.reset();
             screen.text();
         }
+    }
+}
+
+#[test]
+fn a_hint_is_known_by_its_words_where_colours_are_off() {
+    let all = recordings();
+    for name in ["dumb-err-80x24", "nocolor-err-80x24"] {
+        let recording = all.iter().find(|recording| recording.name == name).expect(name);
+        let mut screen = Screen::new(24, 80);
+        screen.feed(&recording.bytes);
+        assert_eq!(screen.look().input, InputBox::Undimmed(Placeholder::Resend), "{name}");
     }
 }

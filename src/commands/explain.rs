@@ -167,6 +167,7 @@ fn seen(look: &Look) -> Vec<String> {
             "The input box asks to resend once something is fixed."
         }
         InputBox::Placeholder(Placeholder::RunRewind) => "The input box names /rewind.",
+        InputBox::Undimmed(_) => "The input box shows a hint, or the same words typed by someone.",
         InputBox::Placeholder(Placeholder::Other) => "The input box holds a suggestion.",
         InputBox::Draft { .. } => "The input box holds a draft, which nothing of ours may touch.",
         InputBox::Absent => "There is no input box.",

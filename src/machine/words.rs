@@ -52,11 +52,11 @@ pub fn may_pass(failure: &Failure) -> bool {
         | FailureKind::LoginService
         | FailureKind::UsageLimit { .. }
         | FailureKind::Network { certificate: false }
-        | FailureKind::Proxy
         | FailureKind::Hang => true,
         FailureKind::SignInNeeded
         | FailureKind::Refused
         | FailureKind::Doubtful { .. }
+        | FailureKind::Proxy
         | FailureKind::Network { certificate: true }
         | FailureKind::SessionBroken
         | FailureKind::StartUp

@@ -217,7 +217,7 @@ async fn reads_down(run: &Run, kind: FailureKind) -> bool {
     for endpoint in run.service.facing(kind) {
         if let Some(shared) = breaker.shared(endpoint.host()).await {
             let fresh = breaker.clock().now().saturating_sub(shared.at) < FRESH_MS;
-            return fresh && shared.reading == Reading::Down;
+            return fresh && shared.verdict() == Reading::Down;
         }
     }
     false

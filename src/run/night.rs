@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::attempt::Ended;
 use super::headless::{Attempts, drive};
@@ -15,7 +15,8 @@ use super::*;
 use crate::config::Origin;
 use crate::launch::headless::Output;
 use crate::service::endpoint::{self, process_env};
-use crate::service::{Clock, Reading, ScriptedLook};
+use crate::service::schedule::WHILE_UP;
+use crate::service::{Clock, Reading, ScriptedLook, Sighting};
 
 const FAULT: &[u8] = b"Failed to authenticate. API Error: 401 OAuth token has expired. Please \
     obtain a new token or refresh your existing token.";
@@ -24,6 +25,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// A child that fails as Claude does while the sign-in service is down, and then answers.
 struct Night {
     dawn: Instant,
+    fault: &'static [u8],
     started: Vec<Duration>,
     zero: Instant,
 }
@@ -40,7 +42,7 @@ impl Attempts for Night {
         self.started.push(self.zero.elapsed());
         let healthy = Instant::now() >= self.dawn;
         sleep(Duration::from_secs(4)).await;
-        let (text, code) = if healthy { (&b"the answer"[..], 0) } else { (FAULT, 1) };
+        let (text, code) = if healthy { (&b"the answer"[..], 0) } else { (self.fault, 1) };
         output.take(text, &mut Vec::new())?;
         let exit = ExitReason::Code(code);
         Ok(Ended { exit, hook: None, signal: None, cut: None, retried: false })
@@ -99,11 +101,26 @@ fn run_in(dir: &std::path::Path, dawn: Instant, horizon: &str) -> Run {
 }
 
 async fn night(length: Duration, horizon: &str) -> (i32, Night, Duration) {
+    night_of(FAULT, true, length, horizon).await
+}
+
+async fn night_of(
+    fault: &'static [u8],
+    looks_tell: bool,
+    length: Duration,
+    horizon: &str,
+) -> (i32, Night, Duration) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let zero = Instant::now();
+    let zero = Instant::now() + WHILE_UP;
     let dawn = zero + length;
     let mut run = run_in(dir.path(), dawn, horizon);
-    let mut night = Night { dawn, started: Vec::new(), zero };
+    // an earlier run saw that a look can tell
+    for endpoint in run.service.endpoints.iter().filter(|_| looks_tell) {
+        let seen = Sighting::of(endpoint, Reading::Up, String::new());
+        run.service.breaker.publish(&seen).await;
+    }
+    sleep_until(zero).await;
+    let mut night = Night { dawn, fault, started: Vec::new(), zero };
     let code = drive(&mut run, &mut night).await.expect("the loop ends");
     (code, night, zero.elapsed())
 }
@@ -131,4 +148,25 @@ async fn a_night_longer_than_the_horizon_ends_with_75() {
 async fn a_morning_without_trouble_is_one_attempt() {
     let (code, night, _) = night(Duration::ZERO, "12h").await;
     assert_eq!((code, night.started.len()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_without_having_worked_is_tried_some_times_over_minutes() {
+    let fault: &[u8] = b"Invalid API key \xc2\xb7 Fix external API key";
+    let (code, night, took) = night_of(fault, false, 8 * HOUR, "12h").await;
+    assert_eq!((code, night.started.len()), (1, 7), "{:?}", night.started);
+    let minutes = Duration::from_secs(90)..Duration::from_secs(300);
+    assert!(minutes.contains(&took), "{took:?}");
+    let (code, _, took) = night_of(fault, false, Duration::from_secs(25), "12h").await;
+    assert_eq!(code, 0);
+    assert!(took < Duration::from_secs(75), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_drops_strangers_is_tried_by_the_timer() {
+    let (code, night, took) = night_of(FAULT, false, HOUR, "12h").await;
+    assert_eq!(code, 0);
+    let late = took.checked_sub(HOUR).expect("not before the service is back");
+    assert!(late < Duration::from_secs(120), "answered {late:?} after it was back");
+    assert!(night.started.len() > 40, "{} starts", night.started.len());
 }

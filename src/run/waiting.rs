@@ -81,7 +81,7 @@ async fn wait(
     let endpoints = service.facing(kind);
     let reading = Cell::new(Reading::Unknown);
     let back = until_up(&*service.look, &service.breaker, &endpoints, |seen| {
-        reading.set(seen.reading);
+        reading.set(seen.verdict());
     });
     tokio::pin!(back);
     let mut due = began + after;

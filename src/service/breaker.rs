@@ -30,6 +30,9 @@ const LOCK_RETRY: Duration = Duration::from_millis(3);
 /// The state file is never larger (bytes); only its first line counts.
 const STATE_CAP_BYTES: usize = 64 << 10;
 
+/// A reading holds for the start that follows it within this.
+const STILL_MS: Millis = 20_000;
+
 /// Spread of waiting runs, so that they do not all ask in the same moment.
 const SPREAD_MS: u64 = 250;
 
@@ -77,6 +80,21 @@ pub struct Shared {
     pub since: Millis,
     /// Why, for people.
     pub reason: String,
+    /// A look has read *up* here: one without credentials can tell.
+    #[serde(default)]
+    pub tells: bool,
+}
+
+impl Shared {
+    /// What this says about a try: *down* only where a look has been seen to tell, since a
+    /// gateway may drop every request without credentials.
+    #[must_use]
+    pub fn verdict(&self) -> Reading {
+        match self.reading {
+            Reading::Down if !self.tells => Reading::Unknown,
+            reading => reading,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -110,7 +128,11 @@ impl Breaker {
     pub fn with_clock(state_dir: &Path, key: &str, clock: Clock) -> Self {
         let name: String = key
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+            .map(|c| match c {
+                ':' => '+',
+                c if c.is_ascii_alphanumeric() || c == '.' => c,
+                _ => '-',
+            })
             .collect();
         Self {
             state_dir: state_dir.to_owned(),
@@ -147,9 +169,17 @@ impl Breaker {
         }
     }
 
-    /// The start with this ticket brought a working turn.
+    /// The start with this ticket brought a working turn. A look that reads *down* all the same
+    /// does not tell.
     pub async fn succeeded(&self, ticket: Ticket) {
-        self.update(|pace, now| pace.succeeded(now, ticket)).await;
+        self.with_state(|state, now| {
+            state.pace.succeeded(now, ticket);
+            for seen in &mut state.probes {
+                let lies = seen.reading == Reading::Down && seen.at + STILL_MS >= ticket.at();
+                seen.tells &= !lies;
+            }
+        })
+        .await;
     }
 
     /// The start with this ticket failed on the service (not on anything here).
@@ -205,6 +235,7 @@ impl Breaker {
             if another || was == Some(Reading::Down) && seen.reading == Reading::Up {
                 state.last_try = None;
             }
+            let tells = before.as_ref().is_some_and(|shared| shared.tells);
             let since = before.filter(|shared| shared.reading == seen.reading);
             state.probes.push(Shared {
                 host: seen.host.clone(),
@@ -212,6 +243,7 @@ impl Breaker {
                 at: now,
                 since: since.map_or(now, |shared| shared.since.min(now)),
                 reason: seen.reason.clone(),
+                tells: tells || seen.reading == Reading::Up,
             });
             // Hosts change with the environment of each run; old ones are of no use.
             state.probes.sort_by_key(|shared| std::cmp::Reverse(shared.at));
@@ -368,6 +400,35 @@ mod tests {
         one.publish(&seen).await;
         assert_eq!(other.shared("h").await.expect("shared").reading, Reading::Up);
         assert_eq!(Breaker::open(dir.path(), "other").shared("h").await, None);
+    }
+
+    #[tokio::test]
+    async fn a_look_holds_back_only_where_it_has_been_seen_to_tell() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let breaker = Breaker::open(dir.path(), "127.0.0.1:4000");
+        let seen = |host: &str, reading| {
+            let role = super::super::Role::Api;
+            let url = format!("http://{host}/v1/messages");
+            let endpoint = Endpoint { role, ask: super::super::endpoint::Ask::EmptyPost, url };
+            Sighting::of(&endpoint, reading, String::new())
+        };
+        let verdict = async |host| breaker.shared(host).await.map(|shared| shared.verdict());
+        let (gateway, other) = ("127.0.0.1:4000", "127.0.0.1:3456");
+        breaker.publish(&seen(gateway, Reading::Down)).await;
+        assert_eq!(verdict(gateway).await, Some(Reading::Unknown), "it may drop strangers");
+        breaker.publish(&seen(other, Reading::Up)).await;
+        assert_eq!(verdict(gateway).await, Some(Reading::Unknown), "another port is another");
+        breaker.publish(&seen(gateway, Reading::Up)).await;
+        breaker.publish(&seen(gateway, Reading::Down)).await;
+        assert_eq!(verdict(gateway).await, Some(Reading::Down));
+        // for another run, later
+        let later = Breaker::open(dir.path(), "127.0.0.1:4000");
+        assert_eq!(later.shared(gateway).await.map(|seen| seen.verdict()), Some(Reading::Down));
+        // a turn that works all the same shows that it does not tell any more
+        let ticket = breaker.admit().await;
+        breaker.succeeded(ticket).await;
+        assert_eq!(verdict(gateway).await, Some(Reading::Unknown));
+        assert_ne!(Breaker::open(dir.path(), other).file, breaker.file);
     }
 
     #[tokio::test(start_paused = true)]

@@ -46,19 +46,27 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The host, without credentials, port or path.
+    /// The host, and its port unless that is the usual one: two services on one machine are two.
     #[must_use]
     pub fn host(&self) -> &str {
-        host_of(&self.url)
+        authority_of(&self.url)
     }
+}
+
+/// The host and the port in an address, without credentials, path or a usual port.
+#[must_use]
+pub fn authority_of(url: &str) -> &str {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let usual = if scheme.eq_ignore_ascii_case("http") { ":80" } else { ":443" };
+    authority.strip_suffix(usual).unwrap_or(authority)
 }
 
 /// The host in an address, without credentials, port or path.
 #[must_use]
 pub fn host_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = authority_of(url);
     match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
         Some((v6, _)) => v6,
         None => host.split(':').next().unwrap_or(host),
@@ -202,9 +210,11 @@ mod tests {
             (&[("ANTHROPIC_BASE_URL", "")], anthropic.clone()),
             (&[("ANTHROPIC_BASE_URL", "https://api.anthropic.com")], anthropic.clone()),
             (&[("CLAUDE_CODE_USE_BEDROCK", "0")], anthropic),
-            (&[("ANTHROPIC_BASE_URL", "http://gw.corp:8080/llm/")], gateway("gw.corp")),
+            (&[("ANTHROPIC_BASE_URL", "http://gw.corp:8080/llm/")], gateway("gw.corp:8080")),
+            (&[("ANTHROPIC_BASE_URL", "https://gw.corp:443/")], gateway("gw.corp")),
+            (&[("ANTHROPIC_BASE_URL", "http://127.0.0.1:443")], gateway("127.0.0.1:443")),
             (&[("ANTHROPIC_BASE_URL", "https://user:pw@gw.corp/x")], gateway("gw.corp")),
-            (&[("ANTHROPIC_BASE_URL", "http://[::1]:9/")], gateway("::1")),
+            (&[("ANTHROPIC_BASE_URL", "http://[::1]:9/")], gateway("[::1]:9")),
             (&[("CLAUDE_CODE_USE_GATEWAY", "1")], (Provider::Gateway, vec![])),
             (
                 &[("CLAUDE_CODE_USE_BEDROCK", "1"), ("AWS_REGION", "eu-west-1")],

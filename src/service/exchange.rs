@@ -37,7 +37,7 @@ pub(super) fn exchange(
     etag: Option<&str>,
     cap: u64,
 ) -> Result<Answer, (Obstacle, String)> {
-    let host = super::endpoint::host_of(url);
+    let (host, shown) = (super::endpoint::host_of(url), super::endpoint::authority_of(url));
     if let Some(why) = network.barred(host) {
         return Err((Obstacle::ProxyUnsupported, why.to_owned()));
     }
@@ -64,7 +64,7 @@ pub(super) fn exchange(
     } else {
         request.body(()).map(|request| agent.run(request))
     };
-    let failed = |error| obstacle(&error, host, through_proxy);
+    let failed = |error| obstacle(&error, shown, through_proxy);
     let response = answer.map_err(|error| failed(error.into()))?.map_err(failed)?;
     read(response, cap).map_err(failed)
 }

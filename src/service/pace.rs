@@ -56,6 +56,14 @@ pub struct Ticket {
     rate: f64,
 }
 
+impl Ticket {
+    /// When it was given.
+    #[must_use]
+    pub fn at(self) -> Millis {
+        self.at
+    }
+}
+
 impl Pace {
     /// Asks for a start: a ticket, or how long until one may be free.
     pub fn ask(&mut self, now: Millis) -> Result<Ticket, Duration> {

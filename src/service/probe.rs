@@ -81,13 +81,13 @@ pub struct Sighting {
 }
 
 impl Sighting {
-    /// A host that answered, as another run saw it.
+    /// A reading of this endpoint, and nothing more.
     #[must_use]
-    pub fn up(endpoint: &Endpoint, reason: String) -> Self {
+    pub fn of(endpoint: &Endpoint, reading: Reading, reason: String) -> Self {
         Self {
             role: endpoint.role,
             host: endpoint.host().to_owned(),
-            reading: Reading::Up,
+            reading,
             obstacle: None,
             latency: Duration::ZERO,
             reason,
@@ -234,14 +234,16 @@ impl Look for HttpLook {
 }
 
 /// Reads an answer: which states of the service it proves (decision 2 of the design).
-fn read_status(answer: &Answer) -> (Reading, Option<Obstacle>) {
+fn read_status(ask: Ask, answer: &Answer) -> (Reading, Option<Obstacle>) {
     let first = answer.body.iter().find(|byte| !byte.is_ascii_whitespace());
     let json = matches!(first, Some(b'{' | b'['));
     match answer.status {
         400 | 401 | 405 => (Reading::Up, None),
         408 | 425 | 429 | 500..=599 => (Reading::Down, Some(Obstacle::Status(answer.status))),
+        // What claude itself asks for is not there: the API is routed to nowhere.
+        404 if ask == Ask::EmptyPost => (Reading::Down, Some(Obstacle::Status(404))),
         407 => (Reading::Unknown, Some(Obstacle::ProxyRefused)),
-        // Other refusals in the service's own language (Bedrock says 403, a gateway 404).
+        // Other refusals in the service's own language (Bedrock says 403, Vertex 404).
         200..=299 | 403..=499 if json => (Reading::Up, None),
         200..=399 | 403 => (Reading::Unknown, Some(Obstacle::Intercepted)),
         _ => (Reading::Unknown, Some(Obstacle::Strange)),
@@ -254,19 +256,11 @@ fn sighting(
     latency: Duration,
 ) -> Sighting {
     let host = endpoint.host().to_owned();
-    let mut seen = Sighting {
-        role: endpoint.role,
-        host: host.clone(),
-        reading: Reading::Unknown,
-        obstacle: None,
-        latency,
-        reason: String::new(),
-        retry_after: None,
-        clock_offset_s: None,
-    };
+    let seen = Sighting::of(endpoint, Reading::Unknown, String::new());
+    let mut seen = Sighting { latency, ..seen };
     match answer {
         Ok(answer) => {
-            (seen.reading, seen.obstacle) = read_status(&answer);
+            (seen.reading, seen.obstacle) = read_status(endpoint.ask, &answer);
             let status = answer.status;
             seen.reason = match seen.obstacle {
                 None => format!("{host} answers ({status})"),
@@ -337,7 +331,9 @@ mod tests {
             (529, json, Down),
         ] {
             let answer = Answer { status, body: body.into(), ..Answer::default() };
-            assert_eq!(read_status(&answer).0, reading, "{status} {body}");
+            assert_eq!(read_status(Ask::Get, &answer).0, reading, "{status} {body}");
+            let asked = if status == 404 { Down } else { reading };
+            assert_eq!(read_status(Ask::EmptyPost, &answer).0, asked, "{status} {body}");
         }
     }
 }

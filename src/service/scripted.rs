@@ -61,15 +61,11 @@ impl Look for ScriptedLook {
             *self.looks.borrow_mut() += 1;
             tokio::time::sleep(self.latency).await;
             let reading = (self.script.borrow_mut())(endpoint);
+            let reason = format!("{} reads {reading:?}", endpoint.host());
             Sighting {
-                role: endpoint.role,
-                host: endpoint.host().to_owned(),
-                reading,
                 obstacle: (reading == Reading::Down).then_some(Obstacle::Status(500)),
                 latency: self.latency,
-                reason: format!("{} reads {reading:?}", endpoint.host()),
-                retry_after: None,
-                clock_offset_s: None,
+                ..Sighting::of(endpoint, reading, reason)
             }
         })
     }

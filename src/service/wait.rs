@@ -127,7 +127,7 @@ pub async fn look_again(
     for endpoint in endpoints {
         let shared = breaker.shared(endpoint.host()).await;
         match shared.filter(|shared| answered_just_now(shared, breaker.clock().now())) {
-            Some(shared) => seen.push(Sighting::up(endpoint, shared.reason)),
+            Some(shared) => seen.push(Sighting::of(endpoint, Reading::Up, shared.reason)),
             None => seen.extend(look_once(look, breaker, std::slice::from_ref(endpoint)).await),
         }
     }

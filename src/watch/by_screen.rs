@@ -1,7 +1,8 @@
 //! The few screens that decide without another witness. In: a look. Out: a class, or nothing:
 //! everything else on a screen may be quoted.
 
-use super::look::{InputBox, Look, Panel, Placeholder};
+use super::hint::Placeholder;
+use super::look::{InputBox, Look, Panel};
 use super::verdict::{Evidence, FailureKind, Source};
 use crate::claude::rules::Classified;
 

@@ -33,7 +33,10 @@ pub enum Key {
     EndOfFile,
     /// Ctrl-Z.
     Suspend,
-    /// Any other: arrows, Alt with a letter, Backspace, …
+    /// Types nothing: arrows, Home, a function key, a modifier alone, Ctrl-L. Up may still bring
+    /// an older prompt into the box.
+    Move,
+    /// Any other: Alt with a letter, Backspace, Tab, …
     Other,
 }
 
@@ -52,6 +55,15 @@ impl Input {
     #[must_use]
     pub fn is_typing(self) -> bool {
         !matches!(self, Self::Report)
+    }
+
+    /// Whether it may leave a text in the input box that was not there.
+    #[must_use]
+    pub fn may_write(self) -> bool {
+        match self {
+            Self::Text | Self::Paste | Self::Key(Key::Other | Key::Suspend) => true,
+            Self::Report | Self::Key(_) => false,
+        }
     }
 }
 
@@ -142,7 +154,8 @@ impl InputSplitter {
             },
             State::Ss3 => {
                 self.state = State::Ground;
-                pieces.push(Input::Key(Key::Other), end - usize::from(byte < 0x20));
+                let key = if b"ABCDEFHPQRS".contains(&byte) { Key::Move } else { Key::Other };
+                pieces.push(Input::Key(key), end - usize::from(byte < 0x20));
                 return byte >= 0x20;
             }
             State::Csi(bytes) => match byte {
@@ -224,6 +237,7 @@ fn plain(byte: u8) -> Input {
         b'\r' => Input::Key(Key::Enter),
         0x03 => Input::Key(Key::Interrupt),
         0x04 => Input::Key(Key::EndOfFile),
+        0x0c => Input::Key(Key::Move),
         0x1a => Input::Key(Key::Suspend),
         0x00..=0x1f | 0x7f => Input::Key(Key::Other),
         _ => Input::Text,
@@ -254,8 +268,16 @@ fn csi(bytes: &[u8], last: u8) -> Input {
         },
         // the older cursor position; in row 1 it looks like F3 with a modifier
         b'R' => match numbers().as_slice() {
-            [Some(1), Some(0..=16)] => Input::Key(Key::Other),
+            [Some(1), Some(0..=16)] | [] => Input::Key(Key::Move),
             [Some(_), Some(_)] => Input::Report,
+            _ => Input::Key(Key::Other),
+        },
+        b'A'..=b'F' | b'H' | b'P' | b'Q' | b'S' | b'Z' if !private => Input::Key(Key::Move),
+        b'~' => match numbers().first() {
+            // Home, Insert, End, Page Up and Down, and the function keys; 3 is Delete
+            Some(Some(1 | 2 | 4..=8 | 11..=15 | 17..=21 | 23..=26 | 28 | 29 | 31..=34)) => {
+                Input::Key(Key::Move)
+            }
             _ => Input::Key(Key::Other),
         },
         _ => Input::Key(Key::Other),
@@ -281,6 +303,8 @@ fn modified(code: u32, modifiers: u32) -> Input {
         (99, 4) => Key::Interrupt,
         (100, 4) => Key::EndOfFile,
         (122, 4) => Key::Suspend,
+        // Ctrl-L; locks, function keys, the keypad's arrows (without its Delete), media, modifiers alone
+        (108, 4) | (57358..=57363 | 57376..=57398 | 57417..=57425 | 57427..=57454, _) => Key::Move,
         _ => Key::Other,
     })
 }

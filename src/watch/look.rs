@@ -4,6 +4,9 @@
 
 use std::fmt::Write as _;
 
+use super::hint::{Placeholder, hint, placeholder};
+use super::spoken;
+
 /// The rule above and below the input box is recognised by this many cells.
 const RULE_CELLS: u16 = 4;
 
@@ -29,19 +32,6 @@ impl Title {
     }
 }
 
-/// The dim text in an empty input box.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Placeholder {
-    /// `Resend your message to try again`: the fault may pass.
-    Resend,
-    /// `Once fixed, resend your message`: sign-in, billing, model, length.
-    OnceFixed,
-    /// `Run /rewind to go back`: the conversation is damaged.
-    RunRewind,
-    /// A suggestion.
-    Other,
-}
-
 /// The input box.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum InputBox {
@@ -49,6 +39,9 @@ pub enum InputBox {
     Empty,
     /// Nothing in it but a dim hint.
     Placeholder(Placeholder),
+    /// A hint's exact words without its dimness (`NO_COLOR`, a screen reader), the cursor before
+    /// them: a hint, unless somebody typed just these words and went back to their start.
+    Undimmed(Placeholder),
     /// Somebody's text.
     Draft {
         /// As it stands there: one line per row, without the indent.
@@ -135,6 +128,9 @@ impl Look {
             Self { title, alternate_screen: screen.alternate_screen(), ..Self::default() };
         let rows = Rows::of(screen);
         let Some(place) = BoxPlace::find(&rows) else {
+            if let Some(input) = spoken::prompt(screen, &rows) {
+                return Self { input, ..look };
+            }
             look.panel = panel(&rows.text);
             look.first_entry = marked(&rows.text).is_some_and(|line| line.starts_with("1. "));
             return look;
@@ -278,23 +274,15 @@ fn read_box(screen: &vt100::Screen, rows: &Rows, place: &BoxPlace) -> InputBox {
     if dim && !bright && at_start {
         return InputBox::Placeholder(placeholder(&rows.text[first]));
     }
+    let before = cursor.is_some_and(|(row, col, blank)| (row, col, blank) == (first, 2, false));
+    if let Some(hint) = hint(&text).filter(|_| before) {
+        return InputBox::Undimmed(hint);
+    }
     // directly behind, or at the start of the next row when the text fills its row
     let cursor_behind = cursor.is_some_and(|(row, col, blank)| {
         blank && (row, col) > (last_row, last_col) && (row == last_row || col == 2)
     });
     InputBox::Draft { text, cursor_behind }
-}
-
-fn placeholder(row: &str) -> Placeholder {
-    let text = row.trim_start_matches(['❯', '>', '\u{a0}', ' ']);
-    [
-        ("Resend your message", Placeholder::Resend),
-        ("Once fixed, resend", Placeholder::OnceFixed),
-        ("Run /rewind", Placeholder::RunRewind),
-    ]
-    .into_iter()
-    .find_map(|(words, kind)| text.starts_with(words).then_some(kind))
-    .unwrap_or(Placeholder::Other)
 }
 
 /// The last spinner row above the box that speaks of a retry. Only Claude's own rows begin in

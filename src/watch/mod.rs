@@ -3,16 +3,19 @@
 
 mod by_screen;
 mod excerpt;
+mod hint;
 mod input;
 mod look;
 mod modes;
 mod screen;
+mod spoken;
 mod verdict;
 mod watcher;
 
 pub use by_screen::by_screen;
+pub use hint::Placeholder;
 pub use input::{Input, InputSplitter, Key, Piece};
-pub use look::{InputBox, Look, Panel, Placeholder, Retrying, Title, VimMode};
+pub use look::{InputBox, Look, Panel, Retrying, Title, VimMode};
 pub use modes::Modes;
 pub use screen::Screen;
 pub use verdict::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};

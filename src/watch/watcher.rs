@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use jiff::{Timestamp, ZonedDateTime};
 
 use super::by_screen::by_screen;
+use super::hint::Placeholder;
 use super::input::{Input, Key};
-use super::look::{InputBox, Look, Panel, Placeholder, Title};
+use super::look::{InputBox, Look, Panel, Title};
 use super::verdict::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
 use crate::claude::credentials::SignIn;
 use crate::claude::rules::{Classified, Observation, Place, Rules};
@@ -78,6 +79,8 @@ pub struct Watcher {
     typed: Option<Instant>,
     /// The last of it was Enter: nothing was begun since.
     typed_enter: bool,
+    /// A key that may leave a text in the box, since the last prompt.
+    written: bool,
     ending_key: Option<Instant>,
     /// The last typing of the user, whatever became of it.
     last_key: Option<Instant>,
@@ -114,6 +117,7 @@ impl Watcher {
             hook: None,
             typed: None,
             typed_enter: false,
+            written: false,
             ending_key: None,
             last_key: None,
             looked: None,
@@ -138,6 +142,7 @@ impl Watcher {
             self.typed = Some(now);
             self.last_key = Some(now);
             self.typed_enter = input == Input::Key(Key::Enter);
+            self.written |= input.may_write();
             let ending = matches!(input, Input::Key(Key::Interrupt | Key::EndOfFile));
             self.ending_key = ending.then_some(now);
             self.reported_login &= input != Input::Key(Key::Enter);
@@ -156,6 +161,7 @@ impl Watcher {
         self.unknown = Unknown::No;
         self.looked = None;
         self.prompt_seen |= hook == Hook::Prompt;
+        self.written &= hook != Hook::Prompt;
         self.hook = Some((now, hook));
     }
 
@@ -204,6 +210,14 @@ impl Watcher {
         read.tail.failure.as_ref().filter(|line| line.at.is_some_and(|at| at >= self.launched))
     }
 
+    /// Whether nobody's text is in the box. A hint without its dimness counts after a failure
+    /// that the hook told, while Claude says that it is idle, if nothing was typed since.
+    fn box_is_empty(&self, look: &Look, read: &Readings) -> bool {
+        let failed = matches!(self.hook, Some((_, Hook::Failure { .. })));
+        let sure = failed && read.status == Some(Status::Idle) && !self.written;
+        look.box_is_empty() || (sure && matches!(look.input, InputBox::Undimmed(_)))
+    }
+
     fn settled(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.last_output) >= SETTLED
     }
@@ -224,7 +238,7 @@ impl Watcher {
         // keys need a moment to show, so an empty box before that proves nothing; but after
         // Enter, once the turn is over, there is nothing left to show
         let shown = self.typed.is_some_and(|at| now.saturating_duration_since(at) >= SETTLED);
-        if (shown || (self.typed_enter && !busy)) && look.box_is_empty() {
+        if (shown || (self.typed_enter && !busy)) && self.box_is_empty(look, read) {
             self.typed = None;
         }
         if busy {

@@ -345,3 +345,28 @@ fn an_end_is_noted_if_it_failed_in_words_that_no_rule_knows_and_the_user_did_not
         assert_eq!(scene.watcher.take_unknown(), noted, "{code} {words:?} {typed:?}");
     }
 }
+
+#[test]
+fn a_hint_without_its_dimness_counts_beside_the_hook_claudes_word_and_an_untouched_box() {
+    let undimmed = || {
+        let mut scene = Scene::failed();
+        scene.look.input = InputBox::Undimmed(Placeholder::Resend);
+        scene
+    };
+    let mut scene = undimmed();
+    assert_eq!(scene.may_type(), Ok(()));
+    scene.read.status = None;
+    assert_eq!(scene.may_type(), Err(WhyNot::Draft));
+    // the same words typed by hand, the cursor back at their start
+    let mut scene = undimmed();
+    scene.watcher.input(scene.start, Input::Text);
+    scene.watcher.input(scene.start, Input::Key(Key::Move));
+    scene.judge(9000);
+    assert_eq!(scene.may_type(), Err(WhyNot::UserTyped));
+    // a key that types nothing is waited for, and no more
+    let mut scene = undimmed();
+    scene.watcher.input(scene.start, Input::Key(Key::Move));
+    assert_eq!(scene.may_type(), Err(WhyNot::UserTyped));
+    scene.judge(9000);
+    assert_eq!(scene.may_type(), Ok(()));
+}

@@ -7,4 +7,5 @@
 mod again;
 mod kit;
 mod ordinary;
+mod outside;
 mod through;

@@ -47,7 +47,8 @@ fn a_refusal_in_the_services_own_words_is_up_and_nothing_but_a_user_agent_was_se
          Content-Length: 2\r\n\r\n{}",
     );
     let seen = look(&fake.url());
-    assert_eq!((seen.reading, seen.reason.as_str()), (Reading::Up, "127.0.0.1 answers (401)"));
+    let reason = format!("127.0.0.1:{} answers (401)", fake.port);
+    assert_eq!((seen.reading, seen.reason), (Reading::Up, reason));
     assert!(seen.clock_offset_s.expect("a date") < -900_000_000);
     let request = fake.requests().remove(0);
     let names: Vec<String> = request

@@ -185,7 +185,8 @@ fn one_run_probes_for_all_another_takes_over_when_it_is_killed_and_all_wake() {
         }
     };
     wait_for_requests(2);
-    let prober = locks::holder(dir.path(), LockName::Probe("127.0.0.1")).expect("someone probes");
+    let host = format!("127.0.0.1:{}", fake.port);
+    let prober = locks::holder(dir.path(), LockName::Probe(&host)).expect("someone probes");
     let index = runs.iter().position(|run| run.0.id() == prober).expect("one of ours");
     runs.swap_remove(index).kill();
     wait_for_requests(fake.requests().len() + 1);

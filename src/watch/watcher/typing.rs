@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use super::{Hook, Readings, Watcher};
 use crate::claude::session_file::Status;
-use crate::watch::look::{InputBox, Look, Placeholder, Title, VimMode};
+use crate::watch::hint::Placeholder;
+use crate::watch::look::{InputBox, Look, Title, VimMode};
 
 /// Why nothing may be typed now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -58,10 +59,14 @@ impl Watcher {
             return Err(WhyNot::NotSettled);
         }
         match look.input {
-            InputBox::Placeholder(Placeholder::Resend | Placeholder::OnceFixed) => Ok(()),
+            InputBox::Undimmed(_) if !self.box_is_empty(look, read) => Err(WhyNot::Draft),
+            InputBox::Placeholder(Placeholder::Resend | Placeholder::OnceFixed)
+            | InputBox::Undimmed(Placeholder::Resend | Placeholder::OnceFixed) => Ok(()),
             InputBox::Draft { .. } => Err(WhyNot::Draft),
             InputBox::Absent => Err(WhyNot::Dialog),
-            InputBox::Empty | InputBox::Placeholder(_) => Err(WhyNot::NoPlaceholder),
+            InputBox::Empty | InputBox::Placeholder(_) | InputBox::Undimmed(_) => {
+                Err(WhyNot::NoPlaceholder)
+            }
         }
     }
 

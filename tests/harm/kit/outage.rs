@@ -19,6 +19,7 @@ pub struct Outage {
     after: usize,
     length: Length,
     fault: Behaviour,
+    strangers: Option<Behaviour>,
 }
 
 impl Outage {
@@ -34,7 +35,7 @@ impl Outage {
 
     fn new(length: Length) -> Self {
         let fault = Behaviour::error(500);
-        Self { endpoints: vec![Endpoint::Api], after: 0, length, fault }
+        Self { endpoints: vec![Endpoint::Api], after: 0, length, fault, strangers: None }
     }
 
     /// It begins once so many requests were answered: 1 is after the first tool call.
@@ -54,6 +55,12 @@ impl Outage {
         self
     }
 
+    /// Requests without credentials meet this, during the outage and after it.
+    pub fn strangers(mut self, meet: Behaviour) -> Self {
+        self.strangers = Some(meet);
+        self
+    }
+
     /// It is this endpoint's, not the API's.
     pub fn at(mut self, endpoint: Endpoint) -> Self {
         self.endpoints = vec![endpoint];
@@ -68,6 +75,9 @@ impl Outage {
     }
 
     pub(super) fn meet(&self, service: &FakeService) {
+        if let Some(behaviour) = &self.strangers {
+            service.set_strangers(behaviour.clone());
+        }
         for endpoint in &self.endpoints {
             let down = match self.length {
                 Length::Requests(count) => Script::first(count, self.fault.clone()),

@@ -207,7 +207,7 @@ impl World {
         let rule = Arc::clone(&self.answers);
         service.answer_with(move |request| rule(request));
         let mut sandbox = Sandbox::with(self.sign_in, &service);
-        let place = Place::new(&sandbox, self.version);
+        let place = Place::new(&sandbox, &service, self.version);
         self.furnish(&mut sandbox, &place);
         for outage in self.outages.iter().filter(|_| safe || self.plain_too) {
             outage.meet(&service);
@@ -345,11 +345,13 @@ struct Place {
     project: PathBuf,
     tmp: PathBuf,
     claude: PathBuf,
+    service: PathBuf,
 }
 
 impl Place {
-    fn new(sandbox: &Sandbox, version: &str) -> Self {
+    fn new(sandbox: &Sandbox, service: &FakeService, version: &str) -> Self {
         Self {
+            service: format!("http://127.0.0.1:{}", service.port()).into(),
             home: sandbox.home().to_owned(),
             project: sandbox.project(),
             tmp: sandbox.tmp(),
@@ -358,10 +360,16 @@ impl Place {
     }
 
     fn fill(&self, text: &str) -> String {
-        let Self { home, project, tmp, claude } = self;
-        [("{home}", home), ("{project}", project), ("{tmp}", tmp), ("{claude}", claude)]
-            .iter()
-            .fold(text.to_owned(), |text, (name, path)| text.replace(name, &path.to_string_lossy()))
+        let Self { home, project, tmp, claude, service } = self;
+        [
+            ("{home}", home),
+            ("{project}", project),
+            ("{tmp}", tmp),
+            ("{claude}", claude),
+            ("{service}", service),
+        ]
+        .iter()
+        .fold(text.to_owned(), |text, (name, path)| text.replace(name, &path.to_string_lossy()))
     }
 
     /// Words that are no text are left alone.

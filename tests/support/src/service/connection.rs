@@ -109,11 +109,7 @@ impl Exchange<'_> {
     fn answer(mut self, mut request: Request) -> io::Result<bool> {
         let endpoint = classify(&mut request);
         let number = self.service.log.note(&request);
-        let counts = !matches!(request.kind, RequestKind::Auxiliary | RequestKind::Probe);
-        let passes = request.kind == RequestKind::Probe && self.service.edge_is_up();
-        let behaviour =
-            if passes { Behaviour::Ok } else { self.service.behaviour(endpoint, counts) };
-        match behaviour {
+        match self.service.behaviour_for(endpoint, &request) {
             Behaviour::Ok => {
                 let reply = self.service.reply(endpoint, &request, None, Ending::Complete);
                 self.send(number, reply, None)

@@ -55,6 +55,7 @@ struct Service {
     scripts: Mutex<HashMap<Endpoint, Running>>,
     answers: Mutex<AnswerRule>,
     tokens: Mutex<Tokens>,
+    strangers: Mutex<Option<Behaviour>>,
     indicator: Mutex<String>,
     open: Mutex<Vec<Weak<TcpStream>>>,
     edge_stays_up: AtomicBool,
@@ -83,6 +84,7 @@ impl FakeService {
             scripts: Mutex::default(),
             answers: Mutex::new(Arc::new(|_| Answer::text("Hello from the fake service."))),
             tokens: Mutex::default(),
+            strangers: Mutex::default(),
             indicator: Mutex::new("none".into()),
             open: Mutex::default(),
             edge_stays_up: AtomicBool::new(false),
@@ -139,6 +141,11 @@ impl FakeService {
     /// Scripts the messages endpoint.
     pub fn set_api(&self, script: impl Into<Script>) {
         self.set(Endpoint::Api, script);
+    }
+
+    /// Requests of the API without credentials meet this from now on, whatever its script says.
+    pub fn set_strangers(&self, behaviour: Behaviour) {
+        *lock(&self.service.strangers) = Some(behaviour);
     }
 
     /// Scripts the token endpoint.
@@ -276,8 +283,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Service {
-    fn edge_is_up(&self) -> bool {
-        self.edge_stays_up.load(Ordering::SeqCst)
+    /// What this request meets.
+    fn behaviour_for(&self, endpoint: Endpoint, request: &Request) -> Behaviour {
+        if request.kind == RequestKind::Probe && self.edge_stays_up.load(Ordering::SeqCst) {
+            return Behaviour::Ok;
+        }
+        let stranger = endpoint == Endpoint::Api && request.kind == RequestKind::Probe;
+        let counts = !matches!(request.kind, RequestKind::Auxiliary | RequestKind::Probe);
+        let strangers = lock(&self.strangers).clone().filter(|_| stranger);
+        strangers.unwrap_or_else(|| self.behaviour(endpoint, counts))
     }
 
     fn behaviour(&self, endpoint: Endpoint, counts: bool) -> Behaviour {
