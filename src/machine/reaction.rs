@@ -86,6 +86,9 @@ impl Reaction<'_> {
         case.ours_follows = matches!(start, Start::Repeat(_) | Start::Resume);
         case.keys.queued = false;
         case.state = State::Running;
+        if self.case.means.signs_in && start != Start::First {
+            self.tell(Occasion::PersonNeeded, "sign in again: paste a fresh code");
+        }
         self.push(Effect::Launch(start));
     }
 

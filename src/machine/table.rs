@@ -302,6 +302,12 @@ impl Question<'_> {
     }
 }
 
+/// Whether something may be changed about such a failure while the service answers.
+#[must_use]
+pub fn may_be_fixed(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::AuthRefresh | FailureKind::StartUp | FailureKind::Crash)
+}
+
 /// How the service reads for this failure: one that itself names a fault of the service met a
 /// service that is down, whatever a look says (a start that a 503 ended, too).
 #[must_use]

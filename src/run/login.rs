@@ -1,96 +1,61 @@
 //! `claude auth login` and `claude setup-token` at a terminal: claude itself, unchanged, and
 //! started again when the sign-in service failed it and it left. In: the run. Out: an exit code.
-//! A code that was refused is not tried again. Nothing is typed but `own_screen`'s one Enter.
+//! Nothing is typed but the one Enter that `own_screen` is told to press.
 
 mod own_screen;
 
 use std::io;
 
 use super::Run;
-use super::terminal::{pause, spawned, until};
+use super::terminal::{drive, spawned, until};
 use crate::claude::rules::{Classified, Observation, Place};
-use crate::journal::Event as Entry;
-use crate::launch::terminal::{Event, Relay, Tty};
-use crate::machine::table::{Decision, Reason, Standing};
-use crate::machine::words::what;
-use crate::notice::short;
-use crate::notify::Occasion;
+use crate::journal;
+use crate::launch::terminal::{Event as Relayed, Relay, Tty};
+use crate::machine::{ChildEnd, Event};
 use crate::unknown;
-use crate::watch::{ExitReason, Failure, FailureKind, TurnState};
+use crate::watch::{ExitReason, Failure, TurnState, Verdict};
 use own_screen::OwnScreen;
-
-/// Why a code is refused although it was pasted: what a person can look at.
-const LIKELY_CAUSES: &str = "likely causes: the code was not copied whole, this machine's clock \
-    is off, a proxy or VPN changed the redirect, or a browser extension did";
 
 /// Sees a sign-in through.
 pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
-    let mut tty = Tty::open()?;
-    loop {
-        let (exit, words) = attempt(run, &mut tty).await?;
-        let code = exit.shell_code();
-        let Some(failure) = failure(run, exit, &words) else {
-            if code == 0 {
-                run.recovered();
-            }
-            return Ok(run.end(code, Some(exit)));
-        };
-        let (decision, health) = run.consider(&failure, Standing::Attended).await;
-        let after = match (failure.kind, decision) {
-            (
-                FailureKind::LoginService | FailureKind::Network { certificate: false },
-                Decision::Act { after, .. },
-            ) => after,
-            (
-                FailureKind::SignInNeeded | FailureKind::Refused | FailureKind::Doubtful { .. },
-                _,
-            ) => {
-                run.say(LIKELY_CAUSES);
-                return Ok(run.end(code, Some(exit)));
-            }
-            (_, Decision::GiveUp(Reason(why))) => {
-                run.say(&format!("{}: {why}", what(&failure)));
-                return Ok(run.end(code, Some(exit)));
-            }
-            _ => return Ok(run.end(code, Some(exit))),
-        };
-        let why = health.reasons.first().map(|why| format!(" · {why}")).unwrap_or_default();
-        let next = format!("again once it answers, at the earliest in {}", short(after));
-        run.say(&format!("{}{why} · {next} · Enter: now · Ctrl-C: stop", what(&failure)));
-        if let Some(code) = pause(run, &mut tty, &failure, after).await {
-            return Ok(run.end(code, Some(exit)));
-        }
-        let bytes =
-            run.notifier.notify(Occasion::PersonNeeded, "sign in again: paste a fresh code");
-        crate::notice::ring(&bytes);
-    }
+    drive(run, async |run, tty| attempt(run, tty).await).await
 }
 
-/// One child from its start to its end, and what it printed.
-async fn attempt(run: &mut Run, tty: &mut Tty) -> io::Result<(ExitReason, String)> {
+/// One child from its start to its end.
+async fn attempt(run: &mut Run, tty: &mut Tty) -> io::Result<ChildEnd> {
     let child = spawned(run, tty)?;
     let size = tty.size();
     let mut screen = OwnScreen::new(size.rows, size.cols);
     let mut relay = Relay::start(tty, child)?;
-    run.attempts += 1;
-    let pid = relay.pid().as_raw();
-    run.journal.record(Entry::AttemptStarted { attempt: run.attempts, pid, resumed: false });
-    loop {
+    let (attempt, pid) = (run.case.attempts(), relay.pid().as_raw());
+    run.journal.record(journal::Event::AttemptStarted { attempt, pid, resumed: false });
+    let exit = loop {
         let due = screen.next_deadline();
         tokio::select! {
             biased;
             event = relay.next() => match event {
-                Event::Output(bytes) => screen.output(bytes),
-                Event::Input(bytes) => screen.input(bytes),
-                Event::Resized(size) => screen.resize(size.rows, size.cols),
-                Event::Exited(exit) => return Ok((exit, screen.text())),
-                Event::Suspended | Event::Resumed | Event::Signal(_) => {}
+                Relayed::Output(bytes) => screen.output(bytes),
+                Relayed::Input(bytes) => {
+                    for key in screen.input(bytes) {
+                        screen.hear(run, &mut relay, Event::Typed(key));
+                    }
+                }
+                Relayed::Resized(size) => screen.resize(size.rows, size.cols),
+                Relayed::Signal(signal) => screen.hear(run, &mut relay, Event::Signal(signal)),
+                Relayed::Exited(exit) => break exit,
+                Relayed::Suspended | Relayed::Resumed => {}
             },
-            () = screen.answers() => screen.leave(&mut relay),
+            done = run.doing.next_contained() => {
+                let event = run.done(done);
+                screen.hear(run, &mut relay, event);
+            }
             () = until(due) => {}
         }
         screen.step(run, &mut relay);
-    }
+    };
+    let sign_in = run.sign_in_seen();
+    let verdict = failure(run, exit, &screen.text()).map_or(Verdict::Done(exit), Verdict::Failed);
+    Ok(ChildEnd { exit, verdict, line: None, sign_in })
 }
 
 /// What a failed sign-in printed, in a class.

@@ -13,23 +13,27 @@ use std::time::{Duration, SystemTime};
 
 use super::hook_socket::HookSocket;
 use super::jobs::{self, Job};
-use super::{Run, Service, clock, headless, login, terminal};
+use super::rerun::in_a_session;
+use super::{Doing, Run, Service, headless, login, terminal};
 use crate::claude::args::{ClaudeArgs, Intent};
 use crate::claude::environment::Environment;
 use crate::claude::rules::Rules;
 use crate::claude::settings::{self, Injection};
+use crate::claude::version::EMPTIES_DEAD_SIGN_IN;
 use crate::claude::{hooks, locate, status_line, version};
 use crate::cli::RunArgs;
+use crate::clock::Clock;
 use crate::config::{self, Config, Origin, Profile, keys};
 use crate::error::exit;
 use crate::journal::{Event, Journal, Mode};
-use crate::machine::Streak;
+use crate::machine::{Case, Facts, Means, Policy};
 use crate::notice::say;
 use crate::notify::Notifier;
 use crate::paths;
 use crate::plan::{CHILD_SESSION, LaunchPlan, MARK, SessionPlan};
 use crate::service::endpoint;
 use crate::service::{Breaker, HttpLook, Network};
+use crate::watch::is_typable;
 
 /// Directories of runs that ended are kept this long: a background process of Claude may still
 /// use the settings in one.
@@ -282,18 +286,35 @@ fn prepare(
         probes: config.switch("service.probe"),
         page: config.switch("service.status_page"),
     };
+    let signs_in = user.intent() == Intent::SignIn;
+    let means = match mode {
+        Mode::Headless => Means::HEADLESS,
+        Mode::Terminal if signs_in => Means::SIGN_IN,
+        Mode::Terminal => Means::TERMINAL,
+    };
+    let policy = Policy {
+        dead_sign_in_shows: version.is_none_or(|version| version >= EMPTIES_DEAD_SIGN_IN),
+        ..super::policy(&config, mode)
+    };
+    let facts = Facts {
+        prompt: user.has_prompt(),
+        prompt_uncertain: user.prompt_is_uncertain(),
+        child_session: in_a_session(),
+        typable: is_typable(&plan.message).is_ok(),
+    };
+    let case = Case::new(policy, means, facts, fastrand::u64(..));
     let run = Run {
         quiet: args.quiet || config.switch("headless.quiet"),
-        wait_for_login: config.duration("headless.wait_for_login"),
         notifier: Notifier::new(&config, &id, set("TMUX")),
         config,
         rules,
         journal,
         mode,
-        history: Streak::default(),
-        started: clock::now(),
+        case,
+        clock: Clock::system(),
+        doing: Doing::default(),
+        claims: Rc::default(),
         began: jiff::Timestamp::now(),
-        random: fastrand::Rng::new(),
         state_dir,
         claude_dir,
         environment,
@@ -302,7 +323,6 @@ fn prepare(
         service: Rc::new(service),
         version,
         session: None,
-        attempts: 0,
         job: None,
         plan,
         user,

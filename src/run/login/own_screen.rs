@@ -1,34 +1,21 @@
 //! The screen in which `claude setup-token` itself says that the service failed it, and stays. In:
-//! what passes through the terminal. Out: a ring, and once the token endpoint answers one Enter on
-//! exactly that screen, which leads back to where a fresh code is pasted. Any key of the person's
-//! ends it. `auth login` has no such screen: it leaves.
+//! what passes through the terminal. Out: events for the machine, which has one Enter pressed on
+//! exactly that screen once the token endpoint answers. `auth login` has no such screen: it leaves.
 
-use std::future::pending;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::claude::rules::{Observation, Place};
 use crate::launch::terminal::Relay;
-use crate::machine::table::Standing;
-use crate::machine::words::what;
-use crate::notify::Occasion;
-use crate::run::terminal::{Contained, Future, contained, token_endpoint_answers};
+use crate::machine::{self, Effect, Event, Report, Scene};
+use crate::run::terminal::Contained;
 use crate::run::{Run, now_here};
-use crate::service::Health;
-use crate::watch::{Failure, FailureKind, Input, InputSplitter, Key, Panel, Screen, TurnState};
+use crate::watch::{
+    Failure, FailureKind, Input, InputSplitter, Key, Look, Panel, Screen, TurnState,
+};
 
 /// A screen that rests this long is looked at.
 const SETTLED: Duration = Duration::from_secs(2);
-/// The next screen must be there within this, and is looked for this often.
-const SHOWN_WITHIN: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-enum Stage {
-    Watching,
-    /// The service is waited for; holds the failed screen's text.
-    Waiting(String, Future<()>),
-    /// Enter was pressed.
-    Entered(Instant),
-}
 
 /// One child's screen.
 pub(super) struct OwnScreen {
@@ -36,9 +23,8 @@ pub(super) struct OwnScreen {
     splitter: InputSplitter,
     /// When it was last written to, if nobody has looked since.
     dirty: Option<Instant>,
-    stage: Stage,
-    /// This failed screen was dealt with; the next one is another.
-    told: bool,
+    /// This failed screen was reported; the next one is another.
+    reported: bool,
     contained: Contained,
 }
 
@@ -48,8 +34,7 @@ impl OwnScreen {
             screen: Screen::new(rows, cols),
             splitter: InputSplitter::default(),
             dirty: None,
-            stage: Stage::Watching,
-            told: false,
+            reported: false,
             contained: Contained::default(),
         }
     }
@@ -63,12 +48,19 @@ impl OwnScreen {
         self.contained.run(|| self.screen.resize(rows, cols));
     }
 
-    pub(super) fn input(&mut self, bytes: &[u8]) {
-        let typed = self.contained.run(|| self.splitter.split(bytes)).unwrap_or_default();
-        for piece in typed.iter().filter(|piece| piece.input.is_typing()) {
-            self.stage = Stage::Watching;
-            self.told &= piece.input != Input::Key(Key::Enter);
-        }
+    /// What of it was typed.
+    pub(super) fn input(&mut self, bytes: &[u8]) -> Vec<machine::Key> {
+        let pieces = self.contained.run(|| self.splitter.split(bytes)).unwrap_or_default();
+        let typed = pieces.iter().filter(|piece| piece.input.is_typing());
+        let keys: Vec<_> = typed
+            .map(|piece| match piece.input {
+                Input::Key(Key::Enter) => machine::Key::Enter,
+                Input::Key(Key::Escape | Key::Interrupt) => machine::Key::Cancel,
+                _ => machine::Key::Text,
+            })
+            .collect();
+        self.reported &= !keys.contains(&machine::Key::Enter);
+        keys
     }
 
     /// What stands there at the end.
@@ -78,79 +70,58 @@ impl OwnScreen {
 
     /// When [`Self::step`] is due without another event.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        match self.stage {
-            _ if self.contained.failed() => None,
-            Stage::Entered(_) => Some(Instant::now() + LOOK_EVERY),
-            Stage::Watching => self.dirty.map(|at| at + SETTLED),
-            Stage::Waiting(..) => None,
+        self.dirty.filter(|_| !self.contained.failed()).map(|at| at + SETTLED)
+    }
+
+    /// Tells the machine, and does what it says.
+    pub(super) fn hear(&mut self, run: &mut Run, relay: &mut Relay<'_>, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for effect in run.on(event) {
+                match run.carry_out(effect, Some(relay.pid().as_raw())) {
+                    None => {}
+                    Some(Effect::Observe) => events.push_back(Event::Observed(self.scene(run))),
+                    Some(Effect::Enter) => {
+                        relay.inject(b"\r");
+                        self.reported = false;
+                    }
+                    Some(Effect::Tell(occasion, text)) => {
+                        let bytes = run.notifier.notify(occasion, &text);
+                        relay.show(&bytes);
+                    }
+                    // Nothing is ever pasted, and the relay passes signals on.
+                    Some(other) => tracing::debug!(?other, "not done in a sign-in"),
+                }
+            }
         }
     }
 
-    /// Ends when the token endpoint answers while it is waited for.
-    pub(super) async fn answers(&mut self) {
-        let Stage::Waiting(_, answers) = &mut self.stage else { return pending().await };
-        if contained(answers).await.is_none() {
-            self.stage = Stage::Watching;
-        }
+    fn look(&mut self) -> Look {
+        self.contained.run(|| self.screen.look()).unwrap_or_default()
     }
 
-    /// The token endpoint answers: Enter, if the screen is still exactly that one.
-    pub(super) fn leave(&mut self, relay: &mut Relay<'_>) {
-        let Stage::Waiting(text, _) = std::mem::replace(&mut self.stage, Stage::Watching) else {
+    fn scene(&mut self, run: &Run) -> Scene {
+        let Look { panel, first_entry, .. } = self.look();
+        Scene { panel, first_entry, ..run.bare_scene() }
+    }
+
+    /// Looks whether the service failed the exchange of a code.
+    pub(super) fn step(&mut self, run: &mut Run, relay: &mut Relay<'_>) {
+        if self.dirty.is_none_or(|at| at.elapsed() < SETTLED) {
+            return;
+        }
+        self.dirty = None;
+        let Some(Panel::LoginFailed(text)) = self.look().panel else {
+            self.reported = false;
             return;
         };
-        if self.panel() == Some(Panel::LoginFailed(text)) {
-            relay.inject(b"\r");
-            self.told = false;
-            self.stage = Stage::Entered(Instant::now());
+        if std::mem::replace(&mut self.reported, true) {
+            return;
         }
-    }
-
-    /// What time alone may have made due.
-    pub(super) fn step(&mut self, run: &mut Run, relay: &mut Relay<'_>) {
-        let now = Instant::now();
-        let say = |run: &mut Run, relay: &mut Relay<'_>, text: &str| {
-            let bytes = run.notifier.notify(Occasion::PersonNeeded, text);
-            relay.show(&bytes);
-        };
-        match &self.stage {
-            Stage::Waiting(..) => {}
-            Stage::Entered(at) => {
-                let late = now.duration_since(*at) > SHOWN_WITHIN;
-                if self.panel() == Some(Panel::LoginPaste) {
-                    self.stage = Stage::Watching;
-                    say(run, relay, "the sign-in service answers again: paste a fresh code");
-                } else if late {
-                    self.stage = Stage::Watching;
-                }
-            }
-            Stage::Watching => {
-                if self.dirty.is_none_or(|at| now.duration_since(at) < SETTLED) {
-                    return;
-                }
-                self.dirty = None;
-                let Some(Panel::LoginFailed(text)) = self.panel() else {
-                    self.told = false;
-                    return;
-                };
-                if std::mem::replace(&mut self.told, true) {
-                    return;
-                }
-                let Some(failure) = failure(run, &text) else { return };
-                let nobody =
-                    Standing::Living { can_ask: false, may_end: false, may_relaunch: false };
-                run.decide(&failure, nobody, &Health::default());
-                if let Some(answers) = token_endpoint_answers(run) {
-                    self.stage = Stage::Waiting(text, answers);
-                }
-                let words = "once it answers you are brought back to where a fresh code is pasted";
-                say(run, relay, &format!("{}: {words}", what(&failure)));
-            }
+        if let Some(failure) = failure(run, &text) {
+            let sign_in = run.sign_in_seen();
+            self.hear(run, relay, Event::TurnFailed(Report { failure, line: None, sign_in }));
         }
-    }
-
-    fn panel(&mut self) -> Option<Panel> {
-        self.contained.run(|| self.screen.look().panel)?
     }
 }
 

@@ -1,88 +1,40 @@
-//! One child at the user's terminal: relayed, watched, and asked again when its turn failed.
+//! One child at the user's terminal: relayed, watched, and asked again as the machine says.
 //!
 //! In: the run, the terminal. Out: how the child ended. Bytes are passed on before they are
 //! looked at; nothing is typed unless the watcher allows it, twice: before the paste, and
-//! before Enter. The user's own typing ends whatever was planned.
+//! before Enter. Nothing is decided here.
 
-mod asking;
-mod deciding;
-mod hearing;
-mod launching;
-mod progress;
-mod signing_in;
-
-use std::future::pending;
+use std::collections::VecDeque;
 use std::io;
-use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::background::has_work;
 use super::contained::Contained;
+use super::launching::{rewrite_last_words, spawned, until};
 use super::readings::Witness;
-use crate::claude::credentials::{self, Stamp};
-use crate::journal::Event as Entry;
-use crate::launch::terminal::{Event, Relay, Tty, guarded};
-use crate::machine::Rung;
-use crate::notice::Notice;
-use crate::notify::Occasion;
-use crate::run::waiting::WaitEnd;
+use crate::claude::hooks::{HookEvent, HookName};
+use crate::claude::session_file::Status;
+use crate::journal;
+use crate::launch::terminal::{Event as Relayed, Relay, Tty};
+use crate::machine::{self, ChildEnd, Effect, Event, Report, Scene, SignInSeen, State};
 use crate::run::{Run, next_hook, now_here};
-use crate::service::{Health, Lock};
+use crate::unknown;
 use crate::watch::{
-    ExitReason, Failure, FailureKind, Input, InputBox, InputSplitter, Look, Readings, Screen,
-    Verdict, Watcher,
+    ExitReason, Hook, Input, InputBox, InputSplitter, Key, Look, Panel, Readings, Screen,
+    TurnState, Verdict, Watcher,
 };
 
-pub(in crate::run) use launching::spawned;
-pub(in crate::run) use progress::contained;
-pub(in crate::run) use signing_in::token_endpoint_answers;
-
-use launching::rewrite_last_words;
-use progress::{Done, progress};
-use signing_in::Return;
-
-/// How often the screen is looked at while the message is on its way.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often credentials are looked at while a sign-in is needed.
-const SIGN_IN_EVERY: Duration = Duration::from_secs(2);
-
-/// How an attempt ended.
-pub(super) enum Ended {
-    /// By the user's or a signal's will.
-    Finished(ExitReason),
-    /// By itself; what that means.
-    Verdict(Verdict, ExitReason),
-    /// By us, to go on with this failure.
-    ForRelaunch(Failure, Rung),
-}
-
-/// What goes on beside the relay.
-pub(in crate::run) type Future<T> = Pin<Box<dyn std::future::Future<Output = T>>>;
-
-/// What we are doing about a failure.
-enum Stage {
-    /// Nothing has failed, or nothing is to be done.
-    Watching,
-    /// The service is looked at.
-    Weighing(Failure, Future<Health>),
-    /// The time to act has not come.
-    Waiting { failure: Failure, rung: Rung, began: tokio::time::Instant, end: Future<WaitEnd> },
-    /// The message was pasted; Enter follows when it is seen in the box.
-    Pasted { at: Instant },
-    /// Enter was pressed; a turn should begin.
-    Entered { at: Instant },
-    /// Someone must sign in; whoever does, from wherever, lets us go on, once. Holds the sign-in
-    /// that was refused.
-    Person(Failure, Option<Stamp>),
-    /// A sign-in that the service failed is seen through.
-    SigningIn(Return),
-    /// The child is being ended.
-    Ending(Failure, Rung),
-}
+/// A child that is ended for a relaunch gets this long to leave by itself.
+const GRACE: Duration = Duration::from_secs(10);
+/// A choice in a menu counts only if no other key came this shortly before Enter: the screen
+/// may not have shown its effect.
+const DELIBERATE: Duration = Duration::from_millis(500);
+/// Deletes what stands in the box.
+const KILL_LINE: &[u8] = b"\x15";
 
 /// Everything that belongs to one child.
-#[expect(clippy::struct_excessive_bools, reason = "independent observations")]
 struct Attempt<'r, 't> {
     run: &'r mut Run,
     relay: Relay<'t>,
@@ -90,261 +42,322 @@ struct Attempt<'r, 't> {
     splitter: InputSplitter,
     watcher: Watcher,
     witness: Witness,
-    stage: Stage,
-    /// The last line of the transcript when the failure was seen: another one is foreign.
-    failed_at_line: Option<String>,
-    /// Held while a message is on its way, and the turn after it with an expired token.
-    locks: Vec<Lock>,
-    last_key: Instant,
+    contained: Contained,
     /// The prompt was seen, so that an end is no longer one at start-up.
     ready: bool,
-    ended_by_signal: bool,
     /// Input that is held back while ours is on its way: it counts as typed once it follows.
     held: Option<Input>,
+    menu: Menu,
+}
+
+/// What the person chose in the login menu.
+#[derive(Default)]
+struct Menu {
     /// The last key that was not Enter.
     other_key: Option<Instant>,
-    /// The user typed after they submitted their last prompt: it may be a queued message.
-    typed_since_prompt: bool,
-    /// The person chose the first entry of the login menu.
+    /// It was the first entry.
     chose_first: bool,
-    contained: Contained,
 }
 
 /// Runs one child to its end.
-pub(super) async fn run(run: &mut Run, tty: &mut Tty) -> io::Result<Ended> {
+pub(super) async fn run(run: &mut Run, tty: &mut Tty) -> io::Result<ChildEnd> {
     let child = spawned(run, tty)?;
     let size = tty.size();
     let mut relay = Relay::start(tty, child)?;
     rewrite_last_words(&mut relay, &run.user);
     let pid = relay.pid().as_raw();
-    run.attempts += 1;
-    let resumed = !run.plan.sends_prompt();
-    run.journal.record(Entry::AttemptStarted { attempt: run.attempts, pid, resumed });
-    let now = Instant::now();
-    let mut attempt = Attempt {
+    let (attempt, resumed) = (run.case.attempts(), !run.plan.sends_prompt());
+    run.journal.record(journal::Event::AttemptStarted { attempt, pid, resumed });
+    let attempt = Attempt {
         run,
         relay,
         screen: Screen::new(size.rows, size.cols),
         splitter: InputSplitter::default(),
-        watcher: Watcher::new(now, Timestamp::now()),
+        watcher: Watcher::new(Instant::now(), Timestamp::now()),
         witness: Witness::new(pid),
-        stage: Stage::Watching,
-        failed_at_line: None,
-        locks: Vec::new(),
-        last_key: now,
-        ready: false,
-        ended_by_signal: false,
-        held: None,
-        other_key: None,
-        typed_since_prompt: false,
-        chose_first: false,
         contained: Contained::default(),
+        ready: false,
+        held: None,
+        menu: Menu::default(),
     };
-    let exit = attempt.live().await;
-    Ok(attempt.ended(exit))
+    Ok(attempt.live().await)
 }
 
 impl Attempt<'_, '_> {
     /// Relays until the child has ended.
-    async fn live(&mut self) -> ExitReason {
-        loop {
-            let deadline = self.next_deadline();
+    async fn live(mut self) -> ChildEnd {
+        let exit = loop {
+            let blind = self.contained.failed();
+            let deadline = if blind { None } else { self.watcher.next_deadline() };
+            let Run { hooks, doing, .. } = &mut *self.run;
             tokio::select! {
                 biased;
-                event = self.relay.next() => {
-                    let now = Instant::now();
-                    match event {
-                        Event::Output(bytes) => {
-                            self.contained.run(|| self.screen.feed(bytes));
-                            self.watcher.output(now);
-                        }
-                        Event::Input(bytes) => {
-                            let typed = self.contained.run(|| self.splitter.split(bytes));
-                            let typed = typed.unwrap_or_default();
-                            self.analyse(|this| {
-                                for piece in &typed {
-                                    this.input(now, piece.input);
-                                }
-                            });
-                        }
-                        Event::Resized(size) => {
-                            self.contained.run(|| self.screen.resize(size.rows, size.cols));
-                        }
-                        Event::Signal(_) => self.ended_by_signal = true,
-                        Event::Suspended | Event::Resumed => {}
-                        Event::Exited(reason) => return reason,
+                event = self.relay.next() => match event {
+                    Relayed::Output(bytes) => {
+                        self.contained.run(|| self.screen.feed(bytes));
+                        self.watcher.output(Instant::now());
                     }
+                    Relayed::Input(bytes) => {
+                        let typed = self.contained.run(|| self.splitter.split(bytes));
+                        let typed = typed.unwrap_or_default();
+                        self.analyse(|this| {
+                            for piece in &typed {
+                                this.input(piece.input);
+                            }
+                        });
+                    }
+                    Relayed::Resized(size) => {
+                        self.contained.run(|| self.screen.resize(size.rows, size.cols));
+                    }
+                    Relayed::Signal(signal) => self.hear(Event::Signal(signal)),
+                    Relayed::Suspended | Relayed::Resumed => {}
+                    Relayed::Exited(exit) => break exit,
+                },
+                event = next_hook(hooks.as_ref()) => self.analyse(|this| this.hooked(&event)),
+                done = doing.next_contained(), if !blind => {
+                    let event = self.run.done(done);
+                    self.analyse(|this| this.hear(event));
                 }
-                event = next_hook(self.run.hooks.as_ref()) => {
-                    self.analyse(|this| this.hooked(&event));
-                }
-                done = progress(&mut self.stage) => self.analyse(|this| this.progressed(done)),
                 () = until(deadline) => {}
             }
-            self.analyse(Self::step);
-        }
+            self.analyse(|this| {
+                if this.watcher.needs_look(Instant::now()) {
+                    this.judge();
+                }
+            });
+        };
+        self.ended(exit)
     }
 
     /// Runs analysis, which must never stop the relay: after a panic this child is relayed on
     /// without any.
     fn analyse(&mut self, work: impl FnOnce(&mut Self)) {
         let mut contained = std::mem::take(&mut self.contained);
+        let before = contained.failed();
         contained.run(|| work(self));
         let failed = contained.failed();
         self.contained = contained;
-        // A child that is being ended is not kept by that.
-        if failed && !matches!(self.stage, Stage::Watching | Stage::Ending(..)) {
-            self.stage = Stage::Watching;
-            self.relay.hold_input(false);
-            Notice::clear(&self.run.dir);
+        if failed && !before {
+            self.hear(Event::Blind);
         }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
-        if self.contained.failed() {
-            return None;
-        }
-        let soon = |every| Some(Instant::now() + every);
-        let own = match &self.stage {
-            Stage::Pasted { .. }
-            | Stage::Entered { .. }
-            | Stage::SigningIn(Return::ToMenu(..) | Return::ToPaste(_)) => soon(LOOK_EVERY),
-            Stage::Person(..) => soon(SIGN_IN_EVERY),
-            _ => None,
-        };
-        [own, self.watcher.next_deadline()].into_iter().flatten().min()
-    }
-
-    fn input(&mut self, now: Instant, input: Input) {
-        if matches!(self.stage, Stage::Pasted { .. } | Stage::Entered { .. }) {
-            return self.held(now, input);
-        }
-        self.note_login_choice(now, input);
-        self.watcher.input(now, input);
-        if input.is_typing() {
-            self.typed_since_prompt = true;
-            self.user_typed(now);
-        }
-    }
-
-    /// The user is at the keys: what we had planned for this failure is off.
-    fn user_typed(&mut self, now: Instant) {
-        self.last_key = now;
-        match &self.stage {
-            Stage::Weighing(..) | Stage::SigningIn(_) => self.stand_aside("the user types"),
-            Stage::Waiting { began, rung, .. } => {
-                let (began, rung) = (*began, *rung);
-                self.run.waited("user", began);
-                if rung.question().is_some() {
-                    self.run.declined(rung, "typing");
-                }
-                self.stand_aside("the user types");
-            }
-            // While ours is on its way, input is held.
-            Stage::Pasted { .. }
-            | Stage::Entered { .. }
-            | Stage::Person(..)
-            | Stage::Watching
-            | Stage::Ending(..) => {}
-        }
-    }
-
-    fn stand_aside(&mut self, why: &str) {
-        tracing::info!(why, "standing aside");
-        self.stage = Stage::Watching;
-        self.failed_at_line = None;
-        self.locks.clear();
-        self.release();
-        Notice::clear(&self.run.dir);
-    }
-
-    fn tell(&mut self, occasion: Occasion, text: &str) {
-        let bytes = self.run.notifier.notify(occasion, text);
-        self.relay.show(&bytes);
-    }
-
-    fn progressed(&mut self, done: Done) {
-        match (std::mem::replace(&mut self.stage, Stage::Watching), done) {
-            (Stage::Weighing(failure, _), Done::Health(health)) => self.decide(failure, &health),
-            (Stage::Waiting { failure, rung, began, .. }, Done::Wait(end)) => {
-                self.run.waited(end.name(), began);
-                match end {
-                    WaitEnd::Timer | WaitEnd::Probe => self.act(failure, rung),
-                    WaitEnd::Horizon => self.stand_aside("the horizon has come"),
+    /// Tells the machine, and does what it says.
+    fn hear(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for effect in self.run.on(event) {
+                let living = Some(self.relay.pid().as_raw());
+                match self.run.carry_out(effect, living) {
+                    None => {}
+                    Some(Effect::Observe) => events.push_back(Event::Observed(self.scene())),
+                    Some(effect) => self.carry_out(effect),
                 }
             }
-            (Stage::SigningIn(Return::Waiting(text, _)), Done::Answers) => {
-                self.leave_failed_login(&text);
-            }
-            (Stage::Ending(failure, rung), _) => self.stage = Stage::Ending(failure, rung),
-            (_, Done::Panicked) => self.stand_aside("a wait failed"),
-            (stage, _) => self.stage = stage,
         }
     }
 
-    /// What time alone may have made due.
-    fn step(&mut self) {
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Paste => {
+                self.relay.hold_input(true);
+                let message = &self.run.plan.message;
+                self.relay.inject(format!("\x1b[200~{message}\x1b[201~").as_bytes());
+            }
+            Effect::Enter => self.relay.inject(b"\r"),
+            Effect::Withdraw => {
+                let message = self.run.plan.message.clone();
+                if self.look().0.box_holds_exactly(&message) {
+                    self.relay.inject(KILL_LINE);
+                }
+            }
+            Effect::Release => self.release(),
+            Effect::Taken => {
+                self.watcher.turn_seen();
+                self.ready = true;
+                self.release();
+            }
+            Effect::EndChild(_) => {
+                // What is typed from now on is the next child's.
+                self.relay.hold_input(true);
+                self.relay.swallow_output(true);
+                self.relay.end(GRACE);
+            }
+            Effect::Tell(occasion, text) => {
+                let bytes = self.run.notifier.notify(occasion, &text);
+                self.relay.show(&bytes);
+            }
+            // The relay has done so.
+            Effect::Pass(_) => {}
+            other => tracing::error!(?other, "not done while a child lives"),
+        }
+    }
+
+    fn input(&mut self, input: Input) {
         let now = Instant::now();
-        match &self.stage {
-            Stage::Pasted { .. } => self.confirm(now),
-            Stage::Entered { at } => self.entered(*at, now),
-            Stage::SigningIn(_) => self.return_to_paste(now),
-            Stage::Person(failure, refused)
-                if failure.kind == FailureKind::SignInNeeded
-                    && self.run.sign_in().can_refresh()
-                    && credentials::stamp(&self.run.claude_dir) != *refused =>
-            {
-                let failure = failure.clone();
-                self.wait(failure, Rung::AskAgain, Duration::ZERO);
+        let key = input.is_typing().then_some(match input {
+            Input::Key(Key::Escape | Key::Interrupt) => machine::Key::Cancel,
+            Input::Key(Key::Enter) => machine::Key::Enter,
+            _ => machine::Key::Text,
+        });
+        if self.run.case.state().holds_input() {
+            if key.is_some() {
+                self.held = Some(input);
+            }
+        } else {
+            self.note_login_choice(now, input);
+            self.watcher.input(now, input);
+        }
+        if let Some(key) = key {
+            self.hear(Event::Typed(key));
+        }
+    }
+
+    /// Keeps in mind which entry of the login menu a person chose.
+    fn note_login_choice(&mut self, now: Instant, input: Input) {
+        let in_menu = |look: &Look| look.panel == Some(Panel::LoginMethod);
+        match input {
+            Input::Key(Key::Enter) => {
+                let look = self.screen.look();
+                if in_menu(&look) {
+                    let sure = self.menu.other_key.is_none_or(|at| now - at >= DELIBERATE);
+                    self.menu.chose_first = sure && look.first_entry;
+                }
+            }
+            input if input.is_typing() => {
+                self.menu.other_key = Some(now);
+                // a digit chooses too
+                if self.menu.chose_first && in_menu(&self.screen.look()) {
+                    self.menu.chose_first = false;
+                }
             }
             _ => {}
         }
-        if self.watcher.needs_look(now) {
-            self.judge(now);
+    }
+
+    /// Lets held input follow; from now on it counts as typed.
+    fn release(&mut self) {
+        self.relay.hold_input(false);
+        if let Some(input) = self.held.take() {
+            self.watcher.input(Instant::now(), input);
+        }
+    }
+
+    /// What Claude's hooks tell of the turn: where it is, and whether it began, ended or failed.
+    fn hooked(&mut self, event: &HookEvent) {
+        // A sub-agent's session and failure are not the turn's.
+        if event.agent_id.is_some() {
+            return;
+        }
+        let moved = self.run.session.as_deref().is_some_and(|known| known != event.session_id);
+        self.witness.learn(event);
+        self.run.learn_session(&event.session_id);
+        self.run.plan.learn(event);
+        let now = Instant::now();
+        let heard = match event.name {
+            HookName::SessionStart => {
+                self.watcher.hook(now, Hook::SessionStart);
+                None
+            }
+            HookName::UserPromptSubmit => {
+                self.ready = true;
+                self.watcher.hook(now, Hook::Prompt);
+                Some(Event::TurnBegan)
+            }
+            HookName::Stop => {
+                self.watcher.hook(now, Hook::Stop);
+                Some(Event::TurnWorked)
+            }
+            HookName::StopFailure => {
+                let error = event.error.clone().unwrap_or_default();
+                let message = event.last_assistant_message.clone().unwrap_or_default();
+                self.watcher.hook(now, Hook::Failure { error, message });
+                None
+            }
+            HookName::SessionEnd | HookName::StatusLine => None,
+        };
+        if let Some(event) = heard {
+            self.hear(event);
+        }
+        if moved {
+            self.hear(Event::MovedOn);
+        }
+    }
+
+    /// Looks whether a turn has failed, or worked where no hook says so.
+    fn judge(&mut self) {
+        let (look, read) = self.look();
+        let (rules, version) = (&self.run.rules, self.run.version);
+        let failure = self.watcher.judge(Instant::now(), &look, &read, rules, version, &now_here());
+        let Some(failure) = failure else {
+            self.keep_unknown();
+            let at_rest = !look.is_busy() && read.status != Some(Status::Busy);
+            let answered = read.tail.turn == TurnState::Partial && read.tail.failure.is_none();
+            let watching = *self.run.case.state() == State::Running;
+            if at_rest && answered && watching && !self.watcher.hooks_run() {
+                self.hear(Event::TurnWorked);
+            }
+            return;
+        };
+        let sign_in = self.run.sign_in_seen();
+        self.hear(Event::TurnFailed(Report { failure, line: read.tail.last_uuid, sign_in }));
+    }
+
+    /// Keeps the screen of a failure that no rule knew, for `rules learn`.
+    fn keep_unknown(&mut self) {
+        if self.watcher.take_unknown() {
+            unknown::keep(&self.run.state_dir, "screen", &self.screen.excerpt());
         }
     }
 
     fn look(&mut self) -> (Look, Readings) {
         let look = self.screen.look();
         self.ready |= look.input != InputBox::Absent;
-        let mut read = self.witness.read(self.run);
-        let line = &read.tail.last_uuid;
-        read.foreign_writer |= self.failed_at_line.is_some() && self.failed_at_line != *line;
+        let read = self.witness.read(self.run);
         (look, read)
     }
 
+    /// All that the machine may need to know of this moment.
+    fn scene(&mut self) -> Scene {
+        let (look, read) = self.look();
+        let message = &self.run.plan.message;
+        let busy = look.is_busy() || read.status == Some(Status::Busy);
+        let box_empty = look.box_is_empty();
+        let SignInSeen { sign_in, stamp } = self.run.sign_in_seen();
+        Scene {
+            may_type: self.watcher.may_type(Instant::now(), &look, &read),
+            may_enter: self.watcher.may_enter(&look, &read, message),
+            box_empty,
+            busy,
+            foreign: read.foreign_writer,
+            // Only a child that could be ended is asked.
+            background: !box_empty || busy || has_work(self.relay.pid().as_raw()),
+            line: read.tail.last_uuid,
+            sign_in: SignInSeen { sign_in: read.sign_in.unwrap_or(sign_in), stamp },
+            panel: look.panel,
+            first_entry: look.first_entry,
+            chose_first: self.menu.chose_first,
+        }
+    }
+
     /// What the end of the child means.
-    fn ended(mut self, exit: ExitReason) -> Ended {
-        Notice::clear(&self.run.dir);
-        if let Stage::Ending(failure, rung) = self.stage {
-            return Ended::ForRelaunch(failure, rung);
-        }
-        if self.ended_by_signal {
-            if let Some(session) = &self.run.session {
-                tracing::info!("resume with: claude --resume {session}");
-            }
-            return Ended::Finished(exit);
-        }
-        if self.contained.failed() {
-            return Ended::Finished(exit);
-        }
-        let verdict = guarded(|| {
+    fn ended(mut self, exit: ExitReason) -> ChildEnd {
+        let sign_in = self.run.sign_in_seen();
+        let mut contained = std::mem::take(&mut self.contained);
+        let read = contained.run(|| {
             let (_, read) = self.look();
             let words = (!self.ready).then(|| self.screen.text());
             let rules = &self.run.rules;
             let now = Instant::now();
-            let here = now_here();
-            let verdict = self.watcher.exited(now, exit, words.as_deref(), &read, rules, &here);
+            let verdict =
+                self.watcher.exited(now, exit, words.as_deref(), &read, rules, &now_here());
             self.keep_unknown();
-            verdict
+            (verdict, read.tail.last_uuid)
         });
-        verdict.map_or(Ended::Finished(exit), |verdict| Ended::Verdict(verdict, exit))
-    }
-}
-
-pub(in crate::run) async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => pending().await,
+        let (verdict, line) = read.unwrap_or((Verdict::Done(exit), None));
+        if let Some(session) = &self.run.session {
+            tracing::info!("resume with: claude --resume {session}");
+        }
+        ChildEnd { exit, verdict, line, sign_in }
     }
 }

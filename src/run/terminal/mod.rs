@@ -1,203 +1,93 @@
 //! A run at a terminal: attempts one after another. Between them the terminal is the user's
-//! own, with lines of ours on stderr; while a child runs, nothing here writes to it.
+//! own, with lines of ours on stderr; while a child runs, nothing here writes to it. Nothing is
+//! decided here.
 
 mod attempt;
 mod background;
 mod contained;
+mod launching;
 mod readings;
 
+use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::time::Instant;
 
 use super::Run;
-use super::waiting::WaitEnd;
-use crate::claude::transcript;
-use crate::claude::version::{self, RESUMES_INTERRUPTED_TURN};
-use crate::error::exit;
 use crate::launch::terminal::{Tty, TtyEvent};
-use crate::machine::Rung;
-use crate::machine::table::{Decision, Reason, Standing};
-use crate::machine::words::what;
-use crate::notice::{say, short};
-use crate::notify::Occasion;
-use crate::plan::Continuation;
-use crate::watch::{ExitReason, Failure, TurnState, Verdict, is_typable};
+use crate::machine::{Answer, ChildEnd, Effect, Event, Key, State};
+use crate::watch::is_typable;
 
-use attempt::Ended;
-pub(in crate::run) use attempt::{Future, contained, spawned, token_endpoint_answers, until};
 pub(in crate::run) use contained::Contained;
-
-/// Someone who does not answer within this says no.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+pub(in crate::run) use launching::{spawned, until};
 
 /// Sees the run through.
 pub(in crate::run) async fn run(run: &mut Run) -> io::Result<i32> {
     if let Err(wrong) = is_typable(&run.plan.message) {
         run.say(&format!("`retry.message` {wrong}, so nothing will be typed for you"));
     }
+    drive(run, async |run, tty| attempt::run(run, tty).await).await
+}
+
+/// The loop between children: events to the machine, its effects to the world. `child` runs the
+/// plan's child to its end.
+pub(in crate::run) async fn drive(
+    run: &mut Run,
+    child: impl AsyncFn(&mut Run, &mut Tty) -> io::Result<ChildEnd>,
+) -> io::Result<i32> {
     let mut tty = Tty::open()?;
+    let mut events = VecDeque::from([Event::Begin(None)]);
+    let mut exit = None;
+    // Typed while a fix is applied: it is the next child's.
+    let mut kept = Vec::new();
     loop {
-        let ended = attempt::run(run, &mut tty).await?;
-        let failure = match ended {
-            Ended::Finished(exit) | Ended::Verdict(Verdict::Done(exit), _) => {
-                return Ok(finish(run, exit));
-            }
-            // The wait was inside Claude's own screen, and nobody was at the keys to be asked.
-            Ended::ForRelaunch(failure, rung) => {
-                if run.apply(rung, &failure).await && rung == Rung::NewSession {
-                    continue;
+        while let Some(event) = events.pop_front() {
+            for effect in run.on(event) {
+                match run.carry_out(effect, None) {
+                    None => {}
+                    Some(Effect::Observe) => events.push_back(Event::Observed(run.bare_scene())),
+                    Some(Effect::Tell(occasion, text)) => {
+                        let bytes = run.notifier.notify(occasion, &text);
+                        crate::notice::ring(&bytes);
+                    }
+                    Some(Effect::Launch(start)) => {
+                        run.plan_for(start);
+                        tty.unread(&std::mem::take(&mut kept));
+                        let end = child(run, &mut tty).await?;
+                        exit = Some(end.exit);
+                        events.push_back(Event::ChildEnded(end));
+                    }
+                    Some(Effect::Exit(end)) => return Ok(run.leave(&end, exit).await),
+                    // The child that it was for has ended.
+                    Some(other) => tracing::debug!(?other, "not done without a child"),
                 }
-                failure
             }
-            Ended::Verdict(Verdict::Failed(failure), exit) => {
-                match weigh(run, &mut tty, &failure, exit).await {
-                    Err(code) => return Ok(run.end(code, Some(exit))),
-                    // It has a session and a plan of its own.
-                    Ok(Rung::NewSession) => continue,
-                    Ok(_) => failure,
-                }
-            }
-        };
-        go_on(run, &failure);
-    }
-}
-
-fn finish(run: &mut Run, exit: ExitReason) -> i32 {
-    run.end(exit.shell_code(), Some(exit))
-}
-
-/// Decides about an attempt that ended, waits, and applies the rung. The exit code, if the run
-/// ends instead.
-async fn weigh(
-    run: &mut Run,
-    tty: &mut Tty,
-    failure: &Failure,
-    exit: ExitReason,
-) -> Result<Rung, i32> {
-    let (decision, health) = run.consider(failure, Standing::Attended).await;
-    let (after, rung) = match decision {
-        Decision::Act { rung, after } => (after, rung),
-        Decision::WaitForPerson(Reason(why))
-        | Decision::StandAside(Reason(why))
-        | Decision::GiveUp(Reason(why)) => {
-            run.say(&format!("{}: {why}", what(failure)));
-            let kept = |id: &&String| transcript::find(&run.claude_dir, id).is_some();
-            if let Some(session) = run.session.as_ref().filter(kept) {
-                run.say(&format!("the conversation is kept: claude --resume {session}"));
-            }
-            return Err(exit.shell_code());
         }
-    };
-    let why = health.reasons.first().map(|why| format!(" · {why}")).unwrap_or_default();
-    let next = format!("{} in {}", rung.name().replace('_', " "), short(after));
-    run.say(&format!("{}{why} · {next} · Enter: now · Ctrl-C: stop", what(failure)));
-    if let Some(code) = pause(run, tty, failure, after).await {
-        return Err(code);
-    }
-    let answer = match rung.question() {
-        Some(question) => answer(tty, question).await,
-        None => Answer::Yes,
-    };
-    match answer {
-        Answer::Yes => drop(run.apply(rung, failure).await),
-        Answer::Refused(by) => {
-            run.history.fix_failed(rung);
-            run.declined(rung, by);
-        }
-        Answer::End(code) => return Err(code),
-    }
-    Ok(rung)
-}
-
-/// What came of a question.
-enum Answer {
-    Yes,
-    Refused(&'static str),
-    /// A signal, or the terminal is gone.
-    End(i32),
-}
-
-/// Asks whoever is at the keys. Anything but a yes is a no, and so is silence.
-async fn answer(tty: &mut Tty, question: &str) -> Answer {
-    say(&format!("{question} [y/N]"));
-    let until = Instant::now() + ANSWER_WITHIN;
-    loop {
-        match tokio::time::timeout_at(until, tty.next()).await {
-            Err(_) => return Answer::Refused("silence"),
-            Ok(TtyEvent::Input([b'y' | b'Y', ..])) => return Answer::Yes,
-            Ok(TtyEvent::Input(_)) => return Answer::Refused("no"),
-            Ok(TtyEvent::Signal(signal)) => return Answer::End(ended_by(signal)),
-            Ok(TtyEvent::Closed) => return Answer::End(ended_by(Signal::SIGHUP)),
-            Ok(TtyEvent::Resized(_) | TtyEvent::Resumed) => {}
-        }
-    }
-}
-
-/// The exit code of a run that this signal ends.
-fn ended_by(signal: Signal) -> i32 {
-    match signal {
-        Signal::SIGINT => i32::from(exit::INTERRUPTED),
-        signal => 128 + signal as i32,
-    }
-}
-
-/// Waits between two attempts. The exit code, if the user or a signal ends the run.
-pub(in crate::run) async fn pause(
-    run: &mut Run,
-    tty: &mut Tty,
-    failure: &Failure,
-    after: Duration,
-) -> Option<i32> {
-    let began = Instant::now();
-    let wait = run.wait(failure.kind, after);
-    tokio::pin!(wait);
-    let by = loop {
-        tokio::select! {
-            end = &mut wait => break end.name(),
+        let asking = matches!(run.case.state(), State::Asking(_));
+        let fixing = matches!(run.case.state(), State::Fixing(_));
+        let event = tokio::select! {
+            biased;
             event = tty.next() => match event {
-                TtyEvent::Input(bytes) if bytes.contains(&b'\n') => break "enter",
-                TtyEvent::Signal(signal) => return Some(ended_by(signal)),
-                TtyEvent::Closed => return Some(ended_by(Signal::SIGHUP)),
-                TtyEvent::Input(_) | TtyEvent::Resized(_) | TtyEvent::Resumed => {}
+                TtyEvent::Input(bytes) if fixing => {
+                    kept.extend_from_slice(bytes);
+                    None
+                }
+                event => typed(&event, asking),
             },
-        }
-    };
-    run.waited(by, began);
-    if by == WaitEnd::Horizon.name() {
-        run.say("it has not passed within `retry.horizon_terminal`");
-        return Some(i32::from(exit::TRY_LATER));
+            done = run.doing.next() => Some(run.done(done)),
+        };
+        events.extend(event);
     }
-    let ticket = run.service.breaker.admit().await;
-    run.service.breaker.succeeded(ticket).await;
-    None
 }
 
-/// Makes the next attempt's plan: the same conversation where there is one. What may be
-/// unfinished is continued by Claude itself where it can, and never when a tool may have run.
-fn go_on(run: &mut Run, failure: &Failure) {
-    let Some(session) = run.session.clone() else { return };
-    if failure.turn == TurnState::NotPrompted {
-        return;
-    }
-    let continuation = match failure.turn {
-        TurnState::Untouched | TurnState::Partial => {
-            let knows = version::of(&run.plan.program, &run.state_dir)
-                .is_some_and(|version| version >= RESUMES_INTERRUPTED_TURN);
-            if knows { Continuation::InterruptedTurn } else { Continuation::Message }
-        }
-        _ => Continuation::Silent,
-    };
-    if continuation == Continuation::Silent {
-        run.say("a tool may have been running: look before you go on");
-        let _ = run.notifier.notify(Occasion::PersonNeeded, "look before you go on");
-    }
-    if let Some(Ok(tail)) =
-        transcript::find(&run.claude_dir, &session).map(|path| transcript::tail(&path))
-    {
-        run.plan.heard.learn_permission_mode(tail.permission_mode.as_deref());
-    }
-    run.plan = run.plan.resume(&session, continuation);
+/// What somebody at the keys means between two children: anything but a yes is a no.
+fn typed(event: &TtyEvent<'_>, asking: bool) -> Option<Event> {
+    Some(match event {
+        TtyEvent::Input([b'y' | b'Y', ..]) if asking => Event::Answered(Answer::Yes),
+        TtyEvent::Input(_) if asking => Event::Answered(Answer::Refused("no")),
+        TtyEvent::Input(bytes) if bytes.contains(&b'\n') => Event::Typed(Key::Enter),
+        TtyEvent::Signal(signal) => Event::Signal(*signal),
+        TtyEvent::Closed => Event::Signal(Signal::SIGHUP),
+        TtyEvent::Input(_) | TtyEvent::Resized(_) | TtyEvent::Resumed => return None,
+    })
 }

@@ -1,7 +1,9 @@
 //! Starting the plan's child, and putting its last words back to plain claude's. In: the plan,
 //! the terminal. Out: a child in a terminal of its own.
 
+use std::future::pending;
 use std::io;
+use std::time::Instant;
 
 use crate::claude::args::ClaudeArgs;
 use crate::claude::resume_hint::ResumeHint;
@@ -36,4 +38,12 @@ pub(super) fn rewrite_last_words(relay: &mut Relay<'_>, user: &ClaudeArgs) {
         change: Box::new(move |chunk, size| hint.rewrite(chunk, size.cols)),
         is_cut: Box::new(ResumeHint::is_cut),
     });
+}
+
+/// Until then; for ever without a time.
+pub(in crate::run) async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => pending().await,
+    }
 }
