@@ -109,8 +109,10 @@ pub struct SignInSeen {
 /// What the user typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
-    /// Esc or Ctrl-C.
-    Cancel,
+    /// Esc: it cancels what is planned.
+    Escape,
+    /// Ctrl-C: it is Claude's, but takes back what is being typed for them.
+    Interrupt,
     /// Enter; between two children it means *now*.
     Enter,
     /// Anything else that types.

@@ -172,7 +172,12 @@ fn surprise(dice: &mut Dice<'_>, world: &mut World) {
     let asks = world.case.means().asks;
     match dice.below(24) {
         0..=2 => change_scene(dice, world),
-        3 => world.hears(Event::Typed(dice.one(&[Key::Text, Key::Enter, Key::Cancel]))),
+        3 => world.hears(Event::Typed(dice.one(&[
+            Key::Text,
+            Key::Enter,
+            Key::Escape,
+            Key::Interrupt,
+        ]))),
         4 if asks => world.hears(Event::TurnBegan),
         5 if asks => world.hears(Event::TurnWorked),
         6..=9 if asks => {

@@ -230,10 +230,15 @@ impl Reaction<'_> {
         match &mut self.case.state {
             State::Person { typed, .. } => *typed = true,
             State::Waiting { .. } if !self.case.living && key == Key::Enter => self.hurry(),
-            State::Pasted { .. } | State::Entered { .. } if key == Key::Cancel => {
+            State::Pasted { .. } | State::Entered { .. }
+                if matches!(key, Key::Escape | Key::Interrupt) =>
+            {
                 self.stand_aside("the user cancels");
             }
-            State::Waiting { remedy, since, .. } if self.case.living => {
+            // A fix needs that nobody is there; whoever types is.
+            State::Waiting { remedy, since, .. }
+                if self.case.living && (key == Key::Escape || remedy.rung.question().is_some()) =>
+            {
                 let (rung, since) = (remedy.rung, *since);
                 self.waited("user", since);
                 if rung.question().is_some() {
@@ -242,16 +247,17 @@ impl Reaction<'_> {
                 }
                 self.stand_aside("the user types");
             }
+            State::SigningIn(_) if self.case.living => self.stand_aside("the user types"),
             State::Weighing { .. }
             | State::Confirming { .. }
             | State::Claiming { .. }
             | State::Ready { .. }
-            | State::SigningIn(_)
-                if self.case.living =>
+                if self.case.living && key == Key::Escape =>
             {
-                self.stand_aside("the user types");
+                self.stand_aside("the user cancels");
             }
-            // While ours is on its way, input is held; in all others nothing is planned.
+            // While ours is on its way, input is held; a draft is waited for, and what types
+            // nothing cancels nothing.
             _ => {}
         }
     }

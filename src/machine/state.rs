@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{End, Rung, SignInSeen};
-use crate::service::Health;
+use crate::service::{Health, Reading};
 use crate::watch::{Failure, FailureKind};
 
 /// What will be done about a failure.
@@ -69,6 +69,9 @@ pub enum State {
         remedy: Remedy,
         /// When its wait began.
         since: Duration,
+        /// Leave is still to be asked for: whether the service came back in the wait, and what
+        /// it read last.
+        unclaimed: Option<(bool, Reading)>,
     },
     /// The message was pasted; Enter follows when it is seen in the box.
     Pasted {

@@ -229,6 +229,23 @@ fn an_outage_of_a_whole_night_ends_in_one_answer_in_both_kinds_of_run() {
 }
 
 #[test]
+fn a_draft_holds_the_plan_until_it_is_gone_and_only_escape_cancels_it() {
+    for (key, goes_on) in [(Key::Text, true), (Key::Interrupt, true), (Key::Escape, false)] {
+        let mut world = World::launched(policy(), Means::TERMINAL);
+        world.fails(FailureKind::Api, UNTOUCHED);
+        world.goes_on(Reading::Down, 1);
+        world.hears(Event::Typed(key));
+        assert_eq!(world.case.state().name() == "Waiting", goes_on, "{key:?}");
+        world.scene.may_type = Err(crate::watch::WhyNot::Draft);
+        world.goes_on(Reading::Down, 20);
+        assert_eq!(world.tries(), 1, "nothing is typed beside a draft");
+        world.scene.may_type = Ok(());
+        world.goes_on(Reading::Down, 20);
+        assert_eq!(world.tries(), if goes_on { 2 } else { 1 }, "{key:?}");
+    }
+}
+
+#[test]
 fn a_paste_that_is_not_sent_is_taken_out_again() {
     let mut world = World::launched(policy(), Means::TERMINAL);
     world.fails(FailureKind::Api, UNTOUCHED);

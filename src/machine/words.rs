@@ -16,6 +16,8 @@ pub const NO_PROOF: &str = "nothing proves that no tool ran, so the prompt is no
 /// Said of a sign-in that the service failed.
 pub const BACK_TO_PASTE: &str =
     "once it answers you are brought back to where a fresh code is pasted";
+/// Said while a draft stands in the box.
+pub const DRAFT_FIRST: &str = "waits until your draft is sent or gone · esc cancels";
 /// Said where a tool may have been running.
 pub const LOOK_FIRST: &str = "a tool may have been running: look before you go on";
 /// Why a code is refused although it was pasted: what a person can look at.

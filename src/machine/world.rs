@@ -192,6 +192,7 @@ impl World {
         while let Some(event) = next.take() {
             self.foresees(&event);
             let before = self.case.state().name();
+            let ends = self.case.horizon_ends(self.at);
             let moment = Moment { at: self.at, wall: self.wall };
             let effects = on(&mut self.case, moment, event.clone());
             let tries = |effect: &Effect| matches!(effect, Effect::Launch(_) | Effect::Taken);
@@ -201,6 +202,12 @@ impl World {
             {
                 // Nothing of ours goes on: what fails later is another streak.
                 self.since = None;
+            }
+            let timed = matches!(event, Event::Slept | Event::WaitOver(_));
+            let waits = matches!(self.case.state().name(), "Waiting" | "Claiming" | "Ready");
+            if before == "Waiting" && timed && !waits {
+                let given_up = effects.iter().any(|effect| matches!(effect, Effect::Tell(..)));
+                assert!(!given_up || self.at >= ends, "gave up at {:?}, before {ends:?}", self.at);
             }
             match self.case.state() {
                 State::Person { .. } => self.since = None,

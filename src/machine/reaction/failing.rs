@@ -109,8 +109,11 @@ impl Reaction<'_> {
         let away = self.now.at.saturating_sub(case.keys.last) >= case.policy.unattended_after;
         let empty = scene.box_empty && scene.panel.is_none();
         let may_type = self.may_type(scene);
+        // What passes by itself, or when the person goes on, is waited for.
+        let is_draft = matches!(may_type, Err(WhyNot::UserTyped | WhyNot::Draft));
+        let unsettled = may_type == Err(WhyNot::NotSettled);
         Standing::Living {
-            can_ask: case.facts.typable && matches!(may_type, Ok(()) | Err(WhyNot::NotSettled)),
+            can_ask: case.facts.typable && (may_type.is_ok() || is_draft || unsettled),
             may_relaunch: may_type == Err(WhyNot::NoPlaceholder)
                 && self.may_relaunch(failure, scene),
             may_end: away
@@ -266,6 +269,18 @@ impl Reaction<'_> {
         if claimed {
             return self.granted(remedy, since);
         }
+        if self.case.living && remedy.rung == Rung::AskAgain {
+            return self.look_once_more(remedy, since, Some((up, reading)));
+        }
+        self.claim_after_wait(remedy, since, (up, reading));
+    }
+
+    pub(super) fn claim_after_wait(
+        &mut self,
+        remedy: Remedy,
+        since: Duration,
+        (up, reading): (bool, Reading),
+    ) {
         self.waited(if up { "probe" } else { "timer" }, since);
         self.claim(remedy, since, if up { Reading::Up } else { reading });
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Reaction;
 use crate::journal;
 use crate::machine::state::{Remedy, State};
-use crate::machine::words::{LOOK_FIRST, NO_PROOF, PAST_HORIZON};
+use crate::machine::words::{DRAFT_FIRST, LOOK_FIRST, NO_PROOF, PAST_HORIZON};
 use crate::machine::{Case, Claim, Effect, End, Obstacle, Rung, Scene, Start, Waiting, Wake};
 use crate::notify::Occasion;
 use crate::service::Reading;
@@ -41,9 +41,11 @@ impl Reaction<'_> {
                 let (remedy, since) = (remedy.clone(), *since);
                 match result {
                     Ok(()) => self.granted(remedy, since),
-                    Err(Obstacle::Down(left)) => self.wait_again(remedy, since, left, false),
+                    Err(Obstacle::Down(left)) => {
+                        self.wait_again(remedy, since, left, (false, false))
+                    }
                     Err(Obstacle::Busy | Obstacle::SignInDown) => {
-                        self.wait_again(remedy, since, ASK_AGAIN, false);
+                        self.wait_again(remedy, since, ASK_AGAIN, (false, false));
                     }
                     Err(Obstacle::Foreign(why)) if self.case.living => self.stand_aside(why),
                     Err(Obstacle::Foreign(why)) => self.give_up(&remedy.failure, why, false),
@@ -84,9 +86,15 @@ impl Reaction<'_> {
         self.exit(End::Later { why: PAST_HORIZON.to_owned(), not_before: None });
     }
 
-    fn wait_again(&mut self, remedy: Remedy, since: Duration, span: Duration, claimed: bool) {
+    fn wait_again(
+        &mut self,
+        remedy: Remedy,
+        since: Duration,
+        span: Duration,
+        (up, claimed): (bool, bool),
+    ) {
         let due = self.now.at + span;
-        self.case.state = State::Waiting { remedy, since, due, up: false, claimed };
+        self.case.state = State::Waiting { remedy, since, due, up, claimed };
         self.arm();
     }
 
@@ -97,11 +105,10 @@ impl Reaction<'_> {
         }
         let early = self.case.earliest().saturating_sub(self.now.at);
         if !early.is_zero() {
-            return self.wait_again(remedy, since, early, true);
+            return self.wait_again(remedy, since, early, (false, true));
         }
         if self.case.living {
-            self.case.state = State::Ready { remedy, since };
-            return self.push(Effect::Observe);
+            return self.look_once_more(remedy, since, None);
         }
         if self.case.means.attended && remedy.rung.question().is_some() {
             self.push(Effect::Question(remedy.rung));
@@ -141,14 +148,36 @@ impl Reaction<'_> {
         self.launch(start);
     }
 
-    /// The last look before anything is done to a living child.
+    pub(super) fn look_once_more(
+        &mut self,
+        remedy: Remedy,
+        since: Duration,
+        unclaimed: Option<(bool, Reading)>,
+    ) {
+        self.case.state = State::Ready { remedy, since, unclaimed };
+        self.push(Effect::Observe);
+    }
+
+    /// The last look before anything is done to a living child. A draft is waited for, before
+    /// others are asked for leave: they would wait for it too.
     pub(super) fn act(&mut self, scene: &Scene) {
-        let State::Ready { remedy, since } = &self.case.state else { return };
-        let (remedy, since) = (remedy.clone(), *since);
+        let State::Ready { remedy, since, unclaimed } = &self.case.state else { return };
+        let (remedy, since, unclaimed) = (remedy.clone(), *since, *unclaimed);
         if remedy.rung != Rung::AskAgain {
             return self.end_child(remedy, scene);
         }
-        match self.may_type(scene) {
+        let may_type = self.may_type(scene);
+        if matches!(may_type, Err(WhyNot::UserTyped | WhyNot::Draft)) {
+            self.push(Effect::Unclaim { worked: None });
+            self.show(&remedy.failure, None, DRAFT_FIRST);
+            let up = unclaimed.is_some_and(|(up, _)| up);
+            return self.wait_again(remedy, since, ASK_AGAIN, (up, false));
+        }
+        let at_rest = matches!(may_type, Ok(()) | Err(WhyNot::NotSettled | WhyNot::NoPlaceholder));
+        if let Some(wait) = unclaimed.filter(|_| at_rest) {
+            return self.claim_after_wait(remedy, since, wait);
+        }
+        match may_type {
             Ok(()) => {
                 self.case.acted = Some(self.now.at);
                 self.case.streak.acted();
@@ -156,7 +185,7 @@ impl Reaction<'_> {
                 self.case.state = State::Pasted { at: self.now.at };
                 self.look_in(LOOK_EVERY);
             }
-            Err(WhyNot::NotSettled) => self.wait_again(remedy, since, ASK_AGAIN, true),
+            Err(WhyNot::NotSettled) => self.wait_again(remedy, since, ASK_AGAIN, (false, true)),
             // Only now is the screen known to be at rest, and it is an older version's.
             Err(WhyNot::NoPlaceholder) if self.may_relaunch(&remedy.failure, scene) => {
                 self.end_child(Remedy { rung: Rung::Relaunch, ..remedy }, scene);

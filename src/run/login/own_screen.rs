@@ -55,7 +55,8 @@ impl OwnScreen {
         let keys: Vec<_> = typed
             .map(|piece| match piece.input {
                 Input::Key(Key::Enter) => machine::Key::Enter,
-                Input::Key(Key::Escape | Key::Interrupt) => machine::Key::Cancel,
+                Input::Key(Key::Escape) => machine::Key::Escape,
+                Input::Key(Key::Interrupt) => machine::Key::Interrupt,
                 _ => machine::Key::Text,
             })
             .collect();

@@ -23,7 +23,7 @@ use crate::run::{Run, next_hook, now_here};
 use crate::unknown;
 use crate::watch::{
     ExitReason, Hook, Input, InputBox, InputSplitter, Key, Look, Panel, Readings, Screen,
-    TurnState, Verdict, Watcher,
+    TurnState, Verdict, Watcher, WhyNot,
 };
 
 /// A child that is ended for a relaunch gets this long to leave by itself.
@@ -196,7 +196,8 @@ impl Attempt<'_, '_> {
     fn input(&mut self, input: Input) {
         let now = Instant::now();
         let key = input.is_typing().then_some(match input {
-            Input::Key(Key::Escape | Key::Interrupt) => machine::Key::Cancel,
+            Input::Key(Key::Escape) => machine::Key::Escape,
+            Input::Key(Key::Interrupt) => machine::Key::Interrupt,
             Input::Key(Key::Enter) => machine::Key::Enter,
             _ => machine::Key::Text,
         });
@@ -320,6 +321,12 @@ impl Attempt<'_, '_> {
     /// All that the machine may need to know of this moment.
     fn scene(&mut self) -> Scene {
         let (look, read) = self.look();
+        if self.watcher.may_type(Instant::now(), &look, &read) == Err(WhyNot::UserTyped) {
+            // A box that is empty again since is only learned of by a look.
+            let (rules, version) = (&self.run.rules, self.run.version);
+            let now = Instant::now();
+            let _ = self.watcher.judge(now, &look, &read, rules, version, &now_here());
+        }
         let message = &self.run.plan.message;
         let busy = look.is_busy() || read.status == Some(Status::Busy);
         let box_empty = look.box_is_empty();
