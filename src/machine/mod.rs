@@ -23,6 +23,8 @@ pub mod table;
 pub mod words;
 
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

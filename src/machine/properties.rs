@@ -220,9 +220,10 @@ fn surprise(dice: &mut Dice<'_>, world: &mut World) {
     }
 }
 
-fn any_world(dice: &mut Dice<'_>, means: Means) -> World {
+fn any_world(dice: &mut Dice<'_>, means: Means, shows: bool) -> World {
     let mut policy = policy();
     policy.allowed = Rung::ALL.into_iter().filter(|_| !dice.chance(8)).collect();
+    policy.tries = dice.one(&[1, 3]);
     policy.end_terminal = dice.chance(2);
     policy.unattended_after = dice.one(&[SECOND, 600 * SECOND]);
     policy.wait_for_login = dice.one(&[Duration::ZERO, HOUR, 5 * HOUR]);
@@ -233,15 +234,20 @@ fn any_world(dice: &mut Dice<'_>, means: Means) -> World {
         typable: !dice.chance(6),
     };
     let mut world = World::new(policy, means, facts);
+    world.visited = shows.then(Vec::new);
     let left = Left { session: "s".to_owned(), turn: dice.one(&TURNS) };
     world.hears(Event::Begin(dice.chance(4).then_some(left)));
     world
 }
 
 fn live(means: Means, numbers: Vec<u32>) {
-    let mut numbers = numbers.into_iter();
-    let mut dice = Dice(&mut numbers);
-    let mut world = any_world(&mut dice, means);
+    lived(means, &mut numbers.into_iter(), false);
+}
+
+/// One run, to its end or for so many events.
+pub(super) fn lived(means: Means, numbers: &mut dyn Iterator<Item = u32>, shows: bool) -> World {
+    let mut dice = Dice(numbers);
+    let mut world = any_world(&mut dice, means, shows);
     for _ in 0..120 {
         if world.ended.is_some() {
             break;
@@ -251,6 +257,7 @@ fn live(means: Means, numbers: Vec<u32>) {
             _ => surprise(&mut dice, &mut world),
         }
     }
+    world
 }
 
 fn numbers() -> impl Strategy<Value = Vec<u32>> {

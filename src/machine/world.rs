@@ -39,6 +39,8 @@ pub(super) struct World {
     /// All effects so far.
     pub done: Vec<(Duration, Effect)>,
     pub ended: Option<End>,
+    /// The case before each event, if somebody wants to see it.
+    pub visited: Option<Vec<(Case, Moment)>>,
     living: bool,
     signalled: bool,
     /// The user's input is held.
@@ -113,6 +115,7 @@ impl World {
             scene,
             done: Vec::new(),
             ended: None,
+            visited: None,
             living: false,
             signalled: false,
             held: false,
@@ -194,6 +197,9 @@ impl World {
             let before = self.case.state().name();
             let ends = self.case.horizon_ends(self.at);
             let moment = Moment { at: self.at, wall: self.wall };
+            if let Some(visited) = &mut self.visited {
+                visited.push((self.case.clone(), moment));
+            }
             let effects = on(&mut self.case, moment, event.clone());
             let tries = |effect: &Effect| matches!(effect, Effect::Launch(_) | Effect::Taken);
             if before != "Running"
