@@ -17,6 +17,7 @@ use nix::pty::openpty;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
+use tokio::time::Instant;
 
 pub use output::{Attempt, Output};
 pub use stdin::{Stdin, Tape};
@@ -27,6 +28,8 @@ use crate::watch::ExitReason;
 
 /// After the child's end its pipe is read on for this long: a grandchild may hold it open.
 const DRAIN: Duration = Duration::from_millis(250);
+/// However much it prints, no longer than this.
+const DRAIN_AT_MOST: Duration = Duration::from_secs(2);
 
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -36,7 +39,8 @@ pub struct HeadlessChild {
     child: Child,
     /// `None` once it is closed.
     stdout: Option<AsyncFd<File>>,
-    ended: Option<ExitReason>,
+    /// How it ended, and when its pipe is not read any longer.
+    ended: Option<(ExitReason, Instant)>,
 }
 
 /// What a child did next.
@@ -131,22 +135,27 @@ impl HeadlessChild {
     pub async fn next(&mut self) -> io::Result<Happening> {
         loop {
             let bytes = match (self.ended, &self.stdout) {
-                (Some(reason), None) => return Ok(Happening::Ended(reason)),
-                (Some(reason), Some(stdout)) => {
-                    let Ok(bytes) = tokio::time::timeout(DRAIN, read(stdout)).await else {
+                (Some((reason, _)), None) => return Ok(Happening::Ended(reason)),
+                (Some((reason, latest)), Some(_)) if Instant::now() >= latest => {
+                    return Ok(Happening::Ended(reason));
+                }
+                (Some((reason, latest)), Some(stdout)) => {
+                    let until = latest.min(Instant::now() + DRAIN);
+                    let Ok(bytes) = tokio::time::timeout_at(until, read(stdout)).await else {
                         return Ok(Happening::Ended(reason));
                     };
                     bytes
                 }
                 (None, None) => {
-                    self.ended = Some(reason(self.child.wait().await?));
+                    let status = self.child.wait().await?;
+                    self.ended = Some((reason(status), Instant::now() + DRAIN_AT_MOST));
                     continue;
                 }
+                // In turns: whoever prints without end does not hide the child's end.
                 (None, Some(stdout)) => tokio::select! {
-                    biased;
                     bytes = read(stdout) => bytes,
                     status = self.child.wait() => {
-                        self.ended = Some(reason(status?));
+                        self.ended = Some((reason(status?), Instant::now() + DRAIN_AT_MOST));
                         continue;
                     }
                 },
@@ -193,5 +202,28 @@ fn reason(status: ExitStatus) -> ExitReason {
     match (status.code(), status.signal()) {
         (Some(code), _) => ExitReason::Code(code),
         (None, signal) => ExitReason::Signal(signal.unwrap_or_default()),
+    }
+}
+
+// the other systems have a `yes` too, and other shells
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::claude::args::ClaudeArgs;
+
+    #[tokio::test]
+    async fn a_grandchild_that_prints_without_end_does_not_keep_the_run() {
+        let words: Vec<_> = ["-c", "yes & exit 3"].into_iter().map(Into::into).collect();
+        let plan = LaunchPlan::new("/bin/sh".into(), ClaudeArgs::parse(&words), String::new());
+        let (mut child, _) = launch(&plan, &Stdin::Inherited).expect("it starts");
+        let ended = async {
+            loop {
+                if let Happening::Ended(reason) = child.next().await.expect("it can be read") {
+                    return reason;
+                }
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(60), ended).await;
+        assert_eq!(ended.expect("it ends"), ExitReason::Code(3));
     }
 }

@@ -42,7 +42,7 @@ impl Reaction<'_> {
                 match result {
                     Ok(()) => self.granted(remedy, since),
                     Err(Obstacle::Down(left)) => {
-                        self.wait_again(remedy, since, left, (false, false))
+                        self.wait_again(remedy, since, left, (false, false));
                     }
                     Err(Obstacle::Busy | Obstacle::SignInDown) => {
                         self.wait_again(remedy, since, ASK_AGAIN, (false, false));

@@ -83,6 +83,13 @@ pub(super) async fn run(run: &mut Run, tty: &mut Tty) -> io::Result<ChildEnd> {
     Ok(attempt.live().await)
 }
 
+/// Whether the box holds one paste that Claude has folded, and nothing else.
+fn is_folded_paste(look: &Look) -> bool {
+    let InputBox::Draft { text, cursor_behind: true } = &look.input else { return false };
+    let inner = text.strip_prefix("[Pasted text #").and_then(|rest| rest.strip_suffix(']'));
+    inner.is_some_and(|inner| !inner.contains(['[', ']', '\n']))
+}
+
 impl Attempt<'_, '_> {
     /// Relays until the child has ended.
     async fn live(mut self) -> ChildEnd {
@@ -166,8 +173,8 @@ impl Attempt<'_, '_> {
             }
             Effect::Enter => self.relay.inject(b"\r"),
             Effect::Withdraw => {
-                let message = self.run.plan.message.clone();
-                if self.look().0.box_holds_exactly(&message) {
+                let look = self.screen.look();
+                if look.box_holds_exactly(&self.run.plan.message) || is_folded_paste(&look) {
                     self.relay.inject(KILL_LINE);
                 }
             }
