@@ -104,7 +104,7 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.and_then(|runtime| {
-        runtime.block_on(async {
+        let code = runtime.block_on(async {
             let mut run = prepare(config, rules, claude, user, mode, args)?;
             run.take_up(job);
             let code = match mode {
@@ -114,7 +114,10 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
             };
             finish(run).await;
             code
-        })
+        });
+        // A signal may have ended the run beside a fix: what it moves, it moves by renaming.
+        runtime.shutdown_background();
+        code
     });
     match outcome {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(exit::OURS)),

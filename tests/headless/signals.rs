@@ -53,6 +53,23 @@ fn sigterm_ends_a_wait_within_a_second() {
 }
 
 #[test]
+fn ctrl_c_ends_a_wait_for_a_sign_in_and_a_person_is_called_once() {
+    let mut stage = Stage::new(SignIn::None);
+    let told = stage.sandbox.home().join("told");
+    stage.sandbox.env("CLAUDE_SAFE_NOTIFY_COMMAND", format!("cat >> '{}'", told.display()));
+    stage.sandbox.env("CLAUDE_SAFE_NOTIFY_ON", "person_needed");
+    let mut command = stage.safe(&["run", "--wait-for-login", "10m", "--", "-p", "hi"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let called = || std::fs::read_to_string(&told).ok().filter(|text| text.ends_with('\n'));
+    assert!(wait_until(SOON, called).is_some(), "{}", stage.service.summary());
+    send(&child, Signal::SIGINT);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert_eq!(called().unwrap_or_default().lines().count(), 1);
+}
+
+#[test]
 fn both_end_claude_while_it_works() {
     for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
         let stage = Stage::new(SignIn::Valid);

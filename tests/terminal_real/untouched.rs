@@ -156,10 +156,12 @@ fn a_permission_dialog_after_a_failure_is_not_answered_by_the_old_plan() {
     assert!(!desk.sandbox.project().join("proof.txt").exists());
 }
 
-/// A turn that meets this limit, without and with the layer that lets Claude retry.
+/// A turn that meets this limit, where Claude gives up on it and where its user lets it retry.
 fn limit(claim: &str, hours: u64, shows: &str, retries_itself: bool) {
     let mut desk = Desk::new(SignIn::Valid);
-    if !retries_itself {
+    if retries_itself {
+        desk.sandbox.env("CLAUDE_CODE_RETRY_WATCHDOG", "1");
+    } else {
         desk = desk.gives_up_soon();
     }
     let resets = jiff::Timestamp::now().as_second().unsigned_abs() + hours * 3600;
