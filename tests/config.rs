@@ -103,3 +103,15 @@ fn edit_begins_a_file_checks_it_and_keeps_nothing_where_nothing_was_said() {
     assert!(said.contains("failed to edit"), "{said}");
     assert_eq!(code, Some(125));
 }
+
+#[test]
+fn a_message_that_could_not_be_checked_before_enter_is_refused() {
+    let said =
+        |text: &str| Home::with(&format!("[retry]\nmessage = \"{text}\"\n")).run(&["check"], &[]);
+    assert_eq!(said(&"go on ".repeat(60)).1, Some(0));
+    for long in ["go on ".repeat(200), "続けて".repeat(60)] {
+        let (said, code) = said(&long);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.starts_with("my config.toml:2: `retry.message`: is longer than"), "{said}");
+    }
+}

@@ -46,6 +46,10 @@ pub struct Key {
 pub const DEFAULT_MESSAGE: &str = "The service failed during my last message and is back. \
     Please carry on from there, without redoing steps that are already finished.";
 
+/// Claude folds a paste of more than 800 characters to `[Pasted text #1]`, and an input box in a
+/// small window shows a few lines (bytes; a wide character has at least two).
+const LONGEST_MESSAGE_BYTES: usize = 400;
+
 /// The occasions that can be told.
 pub const OCCASIONS: &[&str] = &["waiting", "person_needed", "recovered", "gave_up"];
 
@@ -346,6 +350,12 @@ fn message(text: &str) -> Result<(), String> {
     }
     if text.chars().any(char::is_control) {
         return Err("holds a line break or another control character".to_owned());
+    }
+    if text.len() > LONGEST_MESSAGE_BYTES {
+        return Err(format!(
+            "is longer than {LONGEST_MESSAGE_BYTES} bytes, so that it could not be checked in the \
+             input box before Enter"
+        ));
     }
     Ok(())
 }
