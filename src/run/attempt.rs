@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::signals::Signals;
-use super::stillness::{Motion, Stillness, cpu_of_tree, of_file};
+use super::stillness::{Motion, Stillness, cpu_alone, of_file};
 use super::{Run, next_hook};
 use crate::claude::credentials::SignIn;
 use crate::claude::hooks::{HookEvent, HookName};
@@ -168,8 +168,8 @@ impl Watched {
         let motion = Motion {
             printed: self.printed,
             transcript: path.as_deref().and_then(of_file),
-            cpu: cpu_of_tree(child.pid()),
-            tool_open: tail.is_some_and(|tail| tail.turn == TurnState::ToolOpen),
+            cpu: cpu_alone(child.pid()),
+            excused: tail.is_some_and(|tail| tail.finished || tail.turn == TurnState::ToolOpen),
         };
         let hung = self.stillness.look(Instant::now(), motion);
         retrying.or(hung.then_some(Event::Hung))

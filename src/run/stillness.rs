@@ -17,10 +17,11 @@ pub(super) struct Motion {
     pub printed: u64,
     /// The transcript's size and time of modification.
     pub transcript: Option<(u64, SystemTime)>,
-    /// The CPU time of the process tree; `None` where it cannot be seen.
+    /// The CPU time of Claude alone; `None` where it cannot be seen.
     pub cpu: Option<Duration>,
-    /// A tool is running: it may wait for anything.
-    pub tool_open: bool,
+    /// A tool is running, which may wait for anything, or the turn has come to its own end: what
+    /// Claude still waits for then is the user's.
+    pub excused: bool,
 }
 
 /// Remembers since when nothing moved.
@@ -45,7 +46,7 @@ impl Stillness {
                 _ => true,
             };
             let seen = |motion: Motion| (motion.printed, motion.transcript);
-            worked || motion.tool_open || seen(last) != seen(motion)
+            worked || motion.excused || seen(last) != seen(motion)
         });
         if moved {
             self.since = now;
@@ -61,30 +62,22 @@ pub(super) fn of_file(path: &Path) -> Option<(u64, SystemTime)> {
     Some((meta.len(), meta.modified().ok()?))
 }
 
-/// The CPU time that a process and all below it have used.
+/// The CPU time of a process that has no child. One that has waits for it: for a hook, a server,
+/// a task in the background, which may take as long as they like.
 #[cfg(target_os = "linux")]
-pub(super) fn cpu_of_tree(root: i32) -> Option<Duration> {
-    let processes: Vec<_> = std::fs::read_dir("/proc")
-        .ok()?
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter_map(|pid| Some((pid, parent_and_ticks(pid)?)))
-        .collect();
-    let mut tree = vec![root];
-    let mut ticks = processes.iter().find(|(pid, _)| *pid == root)?.1.1;
-    while let Some(parent) = tree.pop() {
-        for (pid, (_, own)) in processes.iter().filter(|(_, (above, _))| *above == parent) {
-            ticks += own;
-            tree.push(*pid);
-        }
-    }
+pub(super) fn cpu_alone(process: i32) -> Option<Duration> {
+    let is_child = |pid| parent_and_ticks(pid).is_some_and(|(parent, _)| parent == process);
+    let mut all = std::fs::read_dir("/proc").ok()?.flatten();
+    let has_children =
+        all.any(|entry| entry.file_name().to_str().is_some_and(|n| n.parse().is_ok_and(is_child)));
+    let (_, ticks) = parent_and_ticks(process).filter(|_| !has_children)?;
     let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
     Some(Duration::from_millis(ticks * 1000 / u64::try_from(per_second).ok()?))
 }
 
 /// Other systems do not tell without a program of their own: there nothing counts as hung.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn cpu_of_tree(_root: i32) -> Option<Duration> {
+pub(super) fn cpu_alone(_process: i32) -> Option<Duration> {
     None
 }
 
@@ -104,7 +97,7 @@ mod tests {
 
     fn motion(printed: u64, cpu_ms: u64) -> Motion {
         let cpu = Some(Duration::from_millis(cpu_ms));
-        Motion { printed, transcript: None, cpu, tool_open: false }
+        Motion { printed, transcript: None, cpu, excused: false }
     }
 
     #[tokio::test(start_paused = true)]
@@ -120,7 +113,7 @@ mod tests {
         for moving in [
             motion(6, 2500),
             motion(5, 9000),
-            Motion { tool_open: true, ..motion(5, 2500) },
+            Motion { excused: true, ..motion(5, 2500) },
             Motion { cpu: None, ..motion(5, 2500) },
             Motion { transcript: Some((1, SystemTime::UNIX_EPOCH)), ..motion(5, 2500) },
         ] {
@@ -133,9 +126,18 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_tree_of_this_process_has_worked() {
+    fn a_process_with_a_child_is_never_still() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "read -r line"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("a shell");
         let own = i32::try_from(std::process::id()).expect("a pid");
-        assert!(cpu_of_tree(own).is_some());
-        assert_eq!(cpu_of_tree(i32::MAX), None);
+        let other = i32::try_from(child.id()).expect("a pid");
+        assert!(cpu_alone(other).is_some());
+        assert_eq!(cpu_alone(own), None);
+        assert_eq!(cpu_alone(i32::MAX), None);
+        drop(child.stdin.take());
+        child.wait().expect("it ended");
     }
 }

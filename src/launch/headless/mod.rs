@@ -2,6 +2,8 @@
 //! a terminal (claude prints differently to one). In: a command. Out: its bytes and its end.
 //! The child stays in our process group, so the terminal's own signals reach it as plain claude's.
 
+#[cfg(any(test, not(target_os = "linux")))]
+mod guard;
 mod output;
 mod stdin;
 
@@ -41,6 +43,8 @@ pub struct HeadlessChild {
     stdout: Option<AsyncFd<File>>,
     /// How it ended, and when its pipe is not read any longer.
     ended: Option<(ExitReason, Instant)>,
+    #[cfg(not(target_os = "linux"))]
+    _guard: Option<guard::Guard>,
 }
 
 /// What a child did next.
@@ -74,6 +78,7 @@ pub fn launch(
     if let Some(cwd) = existing(plan.cwd.as_ref()) {
         command.current_dir(cwd);
     }
+    end_with_us(&mut command);
     let mut child = command.spawn()?;
     // The command still holds the child's end, which must close for the pipe to end.
     drop(command);
@@ -81,8 +86,37 @@ pub fn launch(
     set_nonblocking(&ours)?;
     // SAFETY: the `File` owns its descriptor and is neither replaced nor closed while registered.
     let stdout = Some(unsafe { AsyncFd::register(File::from(ours)) }?);
-    Ok((HeadlessChild { child, stdout, ended: None }, pipe))
+    let child = HeadlessChild {
+        #[cfg(not(target_os = "linux"))]
+        _guard: child.id().and_then(|pid| guard::Guard::new(pid).ok()),
+        child,
+        stdout,
+        ended: None,
+    };
+    Ok((child, pipe))
 }
+
+/// However we end, SIGKILL too, claude is told to leave, and ends its tools. (At a terminal the
+/// hang-up does that.) The kernel counts from the thread that starts it, which is our only one
+/// that lives as long as we do.
+#[cfg(target_os = "linux")]
+fn end_with_us(command: &mut Command) {
+    use nix::sys::{prctl, signal::Signal};
+    use nix::unistd::{getpid, getppid};
+    let us = getpid();
+    // SAFETY: the closure runs between fork and exec and makes only async-signal-safe calls:
+    // prctl, getppid. It allocates nothing and touches no lock.
+    unsafe {
+        command.pre_exec(move || {
+            prctl::set_pdeathsig(Some(Signal::SIGTERM))?;
+            // We may have ended before that.
+            if getppid() == us { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+        });
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn end_with_us(_command: &mut Command) {}
 
 /// Where both streams are one terminal and the output is held back, both take the same way, so
 /// that their order stays (claude shows the cursor on stderr as it leaves).
