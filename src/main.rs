@@ -21,6 +21,10 @@ fn main() -> ExitCode {
             status_line::print(Path::new(target));
             return ExitCode::SUCCESS;
         }
+        if word == status_line::KEEPER_WORD {
+            status_line::keep(Path::new(target));
+            return ExitCode::SUCCESS;
+        }
     }
     if let [word, rest @ ..] = args.as_slice()
         && word == stand_in::WORD
