@@ -18,10 +18,6 @@ pub const API_KEY: &str = "ANTHROPIC_API_KEY";
 /// Set inside a session: Claude then writes no transcript, so there is nothing to resume.
 pub const CHILD_SESSION: &str = "CLAUDE_CODE_CHILD_SESSION";
 
-/// Names the launch that a claude-safe below it came from, so that a `claude` which leads back
-/// to us is seen.
-pub const MARK: &str = "CLAUDE_SAFE_LAUNCH";
-
 /// Which conversation is launched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionPlan {
@@ -124,8 +120,8 @@ pub struct LaunchPlan {
     pub program: PathBuf,
     /// The user's arguments.
     pub user: ClaudeArgs,
-    /// The settings file that holds ours and theirs.
-    pub settings: Option<PathBuf>,
+    /// What `--settings` says instead of the user's: a file, or JSON.
+    pub settings: Option<OsString>,
     /// Which conversation.
     pub session: SessionPlan,
     /// How a resumed one goes on.
@@ -140,8 +136,6 @@ pub struct LaunchPlan {
     pub extra: Vec<OsString>,
     /// A key for this launch alone.
     pub key: Option<Key>,
-    /// The value of [`MARK`].
-    pub mark: Option<OsString>,
 }
 
 impl LaunchPlan {
@@ -159,7 +153,6 @@ impl LaunchPlan {
             heard: Heard::default(),
             extra: Vec::new(),
             key: None,
-            mark: None,
         }
     }
 
@@ -202,7 +195,7 @@ impl LaunchPlan {
         let mut args: Vec<OsString> = Vec::new();
         let mut user = self.user.clone();
         if let Some(settings) = &self.settings {
-            args.extend(["--settings".into(), settings.clone().into_os_string()]);
+            args.extend(["--settings".into(), settings.clone()]);
             user = user.without("--settings");
         }
         args.extend(self.extra.iter().cloned());
@@ -233,9 +226,6 @@ impl LaunchPlan {
             (RESUME_TURN, resumes.then(|| "1".into())),
             (RESUME_MESSAGE, resumes.then(|| (&self.message).into())),
         ];
-        if let Some(mark) = &self.mark {
-            changes.push((MARK, Some(mark.clone())));
-        }
         if let Some(key) = &self.key {
             changes.push((API_KEY, Some(key.expose())));
         }

@@ -221,11 +221,11 @@ mod tests {
         let read = |words: &[&str], asks_for_trust| {
             let words: Vec<_> = words.iter().map(Into::into).collect();
             let user = ClaudeArgs::parse(&words);
-            let given = user.value("--settings").map(|value| {
-                crate::claude::settings::read_user(&value, dir.path()).expect("settings")
-            });
-            Environment::of_claude(&user, given.as_ref(), dir.path(), asks_for_trust)
-                .var("CLAUDE_SAFE_T")
+            let given = user
+                .value("--settings")
+                .map(|value| crate::claude::settings::Given::read(&value, dir.path(), true));
+            let given = given.as_ref().and_then(crate::claude::settings::Given::settings);
+            Environment::of_claude(&user, given, dir.path(), asks_for_trust).var("CLAUDE_SAFE_T")
         };
         assert_eq!(read(&[], false), None);
         write(".claude/settings.json", "project");

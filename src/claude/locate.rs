@@ -69,9 +69,25 @@ fn same_file(ours: &Path, meta: &std::fs::Metadata) -> bool {
 
 /// Whether a file is a script that carries our mark.
 pub(crate) fn is_shim(file: &Path) -> bool {
+    script(file).is_some_and(|head| String::from_utf8_lossy(&head).contains(SHIM_MARK))
+}
+
+/// Whether this starts the real claude in a way of its own, with more arguments or in a sandbox:
+/// a script of the user's, or a program of another name behind a link. What we would add to the
+/// command line may clash with what it adds, or lie where claude cannot see it.
+#[must_use]
+pub fn is_wrapper(claude: &Path) -> bool {
+    let other_name = std::fs::canonicalize(claude).is_ok_and(|real| {
+        real.file_name().is_none_or(|name| !name.to_string_lossy().contains("claude"))
+    });
+    (script(claude).is_some() || other_name) && !super::version::is_claude_itself(claude)
+}
+
+/// The beginning of a script; `None` for any other file.
+fn script(file: &Path) -> Option<Vec<u8>> {
     let mut head = Vec::new();
-    let read = std::fs::File::open(file).and_then(|file| file.take(512).read_to_end(&mut head));
-    read.is_ok() && head.starts_with(b"#!") && String::from_utf8_lossy(&head).contains(SHIM_MARK)
+    std::fs::File::open(file).and_then(|file| file.take(512).read_to_end(&mut head)).ok()?;
+    head.starts_with(b"#!").then_some(head)
 }
 
 #[cfg(test)]
@@ -106,5 +122,12 @@ mod tests {
         assert_eq!(find(None, Some(&path)), Ok(real));
         assert_eq!(find(None, Some(OsStr::new(""))), Err(NotFound::Nowhere));
         assert!(matches!(find(Some(&at("shim/claude")), None), Err(NotFound::Override(..))));
+        // a script, a program behind a link, and Claude Code as it is installed
+        let native = std::env::current_exe().expect("a path");
+        symlink(native, at("claude")).expect("link");
+        assert!(is_wrapper(&at("real/claude")) && !is_wrapper(&at("claude")));
+        std::fs::copy("/bin/sh", at("firejail")).expect("copied");
+        symlink(at("firejail"), at("missing-claude")).expect("link");
+        assert!(is_wrapper(&at("missing-claude")));
     }
 }

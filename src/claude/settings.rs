@@ -1,6 +1,8 @@
-//! The settings we pass with `--settings`: the user's own (file or inline), with our hooks and
-//! our status line added. In: the user's value, the commands to add. Out: JSON text for a 0600
-//! file. `disableAllHooks` is never overridden; what cannot be read is left to Claude.
+//! The settings we pass with `--settings`: our hooks and our status line, added to what the user
+//! gave inline or by a pipe. A file of theirs is left alone, and is then all that is passed: rules
+//! such as `Read(/secret/**)` count from the directory of the file they stand in, and what Claude
+//! says of a file names it. In: the user's value, the commands to add. Out: JSON.
+//! `disableAllHooks` is never overridden; what cannot be read is left to Claude.
 
 use std::path::Path;
 
@@ -23,19 +25,48 @@ pub struct Injection<'a> {
     pub status_line: Option<(&'a Path, u64)>,
 }
 
-/// Why the user's `--settings` could not be merged; Claude is then left to judge it.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to read the settings given with --settings as a JSON object")]
-pub struct NotMergeable;
+/// The user's `--settings`, as far as it may be read.
+#[derive(Debug, Default)]
+pub enum Given {
+    /// There is none.
+    #[default]
+    Nothing,
+    /// JSON on the command line.
+    Inline(Map<String, Value>),
+    /// What came by a pipe, which can be read but once.
+    Piped(Map<String, Value>),
+    /// A file.
+    File(Map<String, Value>),
+    /// Nothing that could be read as JSON: Claude is left to judge it.
+    Unreadable,
+}
 
-/// Reads the user's `--settings` value, inline JSON or a file, as Claude does.
-pub fn read_user(value: &str, cwd: &Path) -> Result<Map<String, Value>, NotMergeable> {
-    let text = if value.trim_start().starts_with('{') {
-        value.to_owned()
-    } else {
-        std::fs::read_to_string(cwd.join(value)).map_err(|_| NotMergeable)?
-    };
-    serde_json::from_str(&text).map_err(|_| NotMergeable)
+impl Given {
+    /// Reads a value of `--settings` as Claude does; a pipe only if its content `will_be_passed_on`.
+    #[must_use]
+    pub fn read(value: &str, cwd: &Path, will_be_passed_on: bool) -> Self {
+        let object = |text: &str| serde_json::from_str(text).ok();
+        let found = if value.trim_start().starts_with('{') {
+            object(value).map(Self::Inline)
+        } else {
+            let path = cwd.join(value);
+            let kind = if path.is_file() { Self::File } else { Self::Piped };
+            if !path.is_file() && !will_be_passed_on {
+                return Self::Unreadable;
+            }
+            std::fs::read_to_string(path).ok().and_then(|text| object(&text)).map(kind)
+        };
+        found.unwrap_or(Self::Unreadable)
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn settings(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Inline(settings) | Self::Piped(settings) | Self::File(settings) => Some(settings),
+            Self::Nothing | Self::Unreadable => None,
+        }
+    }
 }
 
 /// A file of Claude's that holds a JSON object; `None` if it cannot be read as one.
@@ -133,10 +164,11 @@ mod tests {
     fn settings_are_read_inline_or_from_a_file_relative_to_the_working_directory() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         std::fs::write(dir.path().join("s.json"), r#"{"a":1}"#).expect("written");
-        assert_eq!(read_user("s.json", dir.path()).expect("an object")["a"], 1);
-        assert_eq!(read_user(r#" {"b":2}"#, dir.path()).expect("an object")["b"], 2);
+        let read = |value: &str| Given::read(value, dir.path(), true);
+        assert!(matches!(read("s.json"), Given::File(settings) if settings["a"] == 1));
+        assert!(matches!(read(r#" {"b":2}"#), Given::Inline(settings) if settings["b"] == 2));
         for broken in ["missing.json", "{broken", "[]"] {
-            assert!(read_user(broken, dir.path()).is_err(), "{broken}");
+            assert!(matches!(read(broken), Given::Unreadable), "{broken}");
         }
     }
 }

@@ -66,15 +66,24 @@ impl Known {
 pub fn at_hand(claude: &Path, state_dir: &Path) -> Option<Version> {
     let real = std::fs::canonicalize(claude).ok()?;
     let meta = std::fs::metadata(&real).ok()?;
+    Known::read(&state_dir.join(FILE)).version(&real, &meta).or_else(|| installed(&real))
+}
+
+/// Whether files show that this executable is Claude Code itself, as its installers lay it down,
+/// and not something that starts it.
+#[must_use]
+pub fn is_claude_itself(program: &Path) -> bool {
+    std::fs::canonicalize(program).is_ok_and(|real| installed(&real).is_some())
+}
+
+/// The version by the file's own name, or by the package it lies in.
+fn installed(real: &Path) -> Option<Version> {
     let named = || {
         let name = real.file_name()?.to_str()?;
         name.parse::<Version>().ok().filter(|version| version.to_string() == name)
     };
     let dirs = || real.ancestors().skip(1).take(2);
-    Known::read(&state_dir.join(FILE))
-        .version(&real, &meta)
-        .or_else(named)
-        .or_else(|| dirs().find_map(|dir| of_package(&dir.join("package.json"))))
+    named().or_else(|| dirs().find_map(|dir| of_package(&dir.join("package.json"))))
 }
 
 /// The version in a package's description, if the package is Claude Code's.
@@ -149,8 +158,10 @@ mod tests {
         let strange = put("other/claude");
         package("other", "somebody-elses");
         assert_eq!(at_hand(&strange, &state), None);
+        assert!(is_claude_itself(&link) && is_claude_itself(&native));
         assert_eq!(of(&strange, &state), Some(Version(9, 9, 9)));
         assert_eq!(at_hand(&strange, &state), Some(Version(9, 9, 9)), "it was asked once");
+        assert!(!is_claude_itself(&strange), "that it tells a version makes it no Claude Code");
         assert_eq!(at_hand(&put("versions/2.1.330.old"), &state), None);
     }
 }

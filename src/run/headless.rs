@@ -155,10 +155,11 @@ fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> ChildEnd {
     ChildEnd { exit: ended.exit, verdict, line, sign_in }
 }
 
-/// Which conversation `--continue` went on with, where neither a hook nor a result told (old
-/// versions, printing text): the only one written to since, if its last turn is this run's.
+/// Which conversation a run is in that we did not name and neither a hook nor a result told of
+/// (`--continue`, a script, printing text): the only one written to since, if its last turn is
+/// this run's.
 fn learn_continued(run: &mut Run) {
-    if run.session.is_some() || !run.user.has("--continue") || !keeps_transcripts(run) {
+    if run.session.is_some() || !keeps_transcripts(run) {
         return;
     }
     let Ok(cwd) = std::env::current_dir() else { return };

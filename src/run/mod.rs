@@ -1,7 +1,9 @@
 //! A run: the loop in which pure decisions meet the world. Here: what both kinds of run share,
 //! from the user's arguments to the exit code. `headless` and `terminal` hold their loops.
 
+mod additions;
 mod attempt;
+mod circle;
 mod claims;
 mod doing;
 mod effects;

@@ -14,13 +14,13 @@ use std::time::{Duration, SystemTime};
 use super::hook_socket::HookSocket;
 use super::jobs::{self, Job};
 use super::rerun::in_a_session;
-use super::{Doing, Run, Service, headless, login, terminal};
+use super::{Doing, Run, Service, additions, circle, headless, login, terminal};
 use crate::claude::args::{ClaudeArgs, Intent};
 use crate::claude::environment::Environment;
 use crate::claude::rules::Rules;
-use crate::claude::settings::{self, Injection};
+use crate::claude::settings::Given;
 use crate::claude::version::EMPTIES_DEAD_SIGN_IN;
-use crate::claude::{hooks, locate, status_line, version};
+use crate::claude::{locate, status_line, version};
 use crate::cli::RunArgs;
 use crate::clock::Clock;
 use crate::config::{self, Config, Origin, Profile, keys};
@@ -30,7 +30,7 @@ use crate::machine::{Case, Facts, Means, Policy};
 use crate::notice::say;
 use crate::notify::Notifier;
 use crate::paths;
-use crate::plan::{CHILD_SESSION, LaunchPlan, MARK, SessionPlan};
+use crate::plan::{LaunchPlan, SessionPlan};
 use crate::service::endpoint;
 use crate::service::{Breaker, HttpLook, Network};
 use crate::watch::is_typable;
@@ -75,7 +75,7 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
             return ExitCode::from(exit::NOT_FOUND);
         }
     };
-    if leads_back() {
+    if circle::leads_back(&claude) {
         let path = claude.display();
         say(&format!(
             "failed to run {path}: it leads back to claude-safe\nhint: name the real one with CLAUDE_SAFE_CLAUDE=/path/to/claude"
@@ -175,50 +175,10 @@ fn way(user: &ClaudeArgs) -> Way {
     Way::Watched(Mode::Terminal)
 }
 
-/// So deep do people not nest runs in runs; a wrapper around us does within a second.
-const DEEPEST: u32 = 16;
-
-/// What a launch of ours tells a claude-safe below it: how deep it is, our process, and whether
-/// claude took our place or is our child.
-struct Mark {
-    depth: u32,
-    pid: u32,
-    replaced: bool,
-}
-
-impl Mark {
-    fn read() -> Option<Self> {
-        let text = std::env::var(MARK).ok()?;
-        let mut parts = text.split(':');
-        let depth = parts.next()?.parse().ok()?;
-        let pid = parts.next()?.parse().ok()?;
-        Some(Self { depth, pid, replaced: parts.next()? == "replaced" })
-    }
-
-    fn below(replaced: bool) -> OsString {
-        let depth = Self::read().map_or(0, |mark| mark.depth) + 1;
-        let way = if replaced { "replaced" } else { "child" };
-        format!("{depth}:{}:{way}", std::process::id()).into()
-    }
-}
-
-/// Whether a launch of ours came to us instead of claude: as the very process that was to be
-/// claude, or, through wrappers that wait, deeper and deeper. A run that Claude's own tool
-/// starts is neither.
-fn leads_back() -> bool {
-    Mark::read().is_some_and(|mark| {
-        let place = if mark.replaced {
-            std::process::id()
-        } else {
-            nix::unistd::getppid().as_raw().cast_unsigned()
-        };
-        mark.pid == place || mark.depth >= DEEPEST
-    })
-}
-
 /// Becomes plain claude: same process, arguments, environment.
 pub(super) fn replace_us(claude: &Path, args: &[OsString]) -> ExitCode {
-    let error = Command::new(claude).args(args).env(MARK, Mark::below(true)).exec();
+    circle::note_replacement(claude);
+    let error = Command::new(claude).args(args).exec();
     say(&format!("failed to run {}: {error}", claude.display()));
     ExitCode::from(match error.kind() {
         io::ErrorKind::NotFound => exit::NOT_FOUND,
@@ -252,33 +212,16 @@ fn prepare(
     let claude_dir = paths::claude_config_dir();
     let message = config.get("retry.message").0.to_owned();
     let mut plan = LaunchPlan::new(claude, user.clone(), message);
-    plan.mark = Some(Mark::below(false));
     // Once and for all: it may be a pipe, as with `--settings <(…)`.
-    let given = user.value("--settings").map(|value| settings::read_user(&value, &cwd)).transpose();
-    let seen = given.as_ref().ok().and_then(Option::as_ref);
-    let environment = Environment::of_claude(&user, seen, &cwd, mode == Mode::Terminal);
+    let ours = !locate::is_wrapper(&plan.program);
+    let given = user.value("--settings");
+    let given = given.map_or(Given::Nothing, |value| Given::read(&value, &cwd, ours));
+    let environment = Environment::of_claude(&user, given.settings(), &cwd, mode == Mode::Terminal);
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let hooks = HookSocket::bind(&run_dir, &id)
         .inspect_err(|error| tracing::warn!(%error, "no hooks in this run"))
         .ok();
-    // A sign-in takes no settings of ours.
-    if let Some(hooks) = hooks.as_ref().filter(|_| user.intent() == Intent::Conversation) {
-        let refresh = (mode == Mode::Terminal)
-            .then(|| config.duration("status_line.refresh").as_secs().max(3));
-        let events = match mode {
-            Mode::Terminal => hooks::EVENTS,
-            // Every hook would show in the lines that the user asked for.
-            Mode::Headless if user.has("--include-hook-events") => &[],
-            Mode::Headless => hooks::HEADLESS_EVENTS,
-        };
-        plan.settings = given.ok().and_then(|given| {
-            write_settings(given.unwrap_or_default(), &run_dir, hooks.path(), events, refresh)
-        });
-    }
-    let keeps_sessions = !user.has("--no-session-persistence") && !set(CHILD_SESSION);
-    if mode == Mode::Headless && !user.chooses_session() && keeps_sessions {
-        plan.session = SessionPlan::WithId(uuid::Uuid::new_v4().to_string());
-    }
+    additions::add(&mut plan, given, hooks.as_ref(), mode, &config, &run_dir);
     let environment = Arc::new(environment);
     let endpoints = endpoint::in_use(&*environment);
     let network = Arc::clone(&environment);
@@ -366,38 +309,11 @@ fn usable_state_dir() -> PathBuf {
     [paths::state_dir(), paths::runtime_dir()].into_iter().find(usable).unwrap_or(own_temporary)
 }
 
-/// The settings file with ours and the user's. Where theirs cannot be read there is none of ours,
-/// so that Claude itself says what is wrong with them.
-fn write_settings(
-    own: serde_json::Map<String, serde_json::Value>,
-    run_dir: &Path,
-    socket: &Path,
-    events: &[&str],
-    refresh_seconds: Option<u64>,
-) -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?;
-    let file = run_dir.join("settings.json");
-    let write = || -> io::Result<()> {
-        if own.contains_key("statusLine") {
-            let line = serde_json::json!({ "statusLine": own["statusLine"] });
-            let line = serde_json::to_vec(&line)?;
-            paths::write_private(&run_dir.join(status_line::FLAG_FILE), &line)?;
-        }
-        let socket_path = socket.as_os_str().as_encoded_bytes();
-        paths::write_private(&run_dir.join(status_line::SOCKET_FILE), socket_path)?;
-        let status_line = refresh_seconds.map(|seconds| (run_dir, seconds));
-        let ours = Injection { program: &program, socket, events, status_line };
-        let merged = settings::merge(own, ours);
-        paths::write_private(&file, &serde_json::to_vec(&merged)?)
-    };
-    write().inspect_err(|error| tracing::warn!(%error, "no settings of ours")).ok()?;
-    Some(file)
-}
-
 async fn finish(run: Run) {
     /// What is still telling someone gets this long.
     const NOTIFIERS: Duration = Duration::from_secs(2);
     run.notifier.finish(NOTIFIERS).await;
+    status_line::end(&run.dir);
     let _ = io::stdout().flush();
     prune_run_dirs(&run.state_dir.join("runs"));
 }

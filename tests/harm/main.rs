@@ -5,7 +5,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod again;
+mod ends;
 mod kit;
 mod ordinary;
 mod outside;
+mod rules;
+mod scripts;
+mod status_line;
+mod surroundings;
 mod through;

@@ -21,6 +21,7 @@
 
 mod outage;
 mod pair;
+pub mod person;
 mod seen;
 mod world;
 

@@ -17,8 +17,8 @@ use super::world::Printed;
 /// What ends by itself has ended by then.
 const LAST_PROCESSES: Duration = Duration::from_secs(3);
 
-/// Below HOME: Claude's own, and ours.
-const NOT_THE_USERS: [&str; 5] = [".claude", ".claude.json", ".local", ".cache", ".config"];
+/// Below HOME: Claude's own, its npm's, and ours.
+const NOT_THE_USERS: [&str; 6] = [".claude", ".claude.json", ".local", ".cache", ".config", ".npm"];
 
 /// What was seen of one run.
 #[derive(Debug)]
@@ -201,7 +201,8 @@ fn files(home: &Path, alike: &Alike) -> BTreeMap<String, String> {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             let path = entry.path();
             let name = path.strip_prefix(home).unwrap().to_string_lossy().into_owned();
-            if NOT_THE_USERS.contains(&name.as_str()) {
+            // its temporary files too
+            if NOT_THE_USERS.contains(&name.as_str()) || name.starts_with(".claude.json.") {
                 continue;
             }
             let meta = fs::symlink_metadata(&path).unwrap();
@@ -234,7 +235,8 @@ impl Alike {
             let id = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
             let port = r"127\.0\.0\.1:\d+";
             let numbered = r"(?:msg|toolu|req)_fake\d{8}";
-            Regex::new(&format!("{id}|{port}|{numbered}")).unwrap()
+            let authority = r"fake-service-ca-\w+";
+            Regex::new(&format!("{id}|{port}|{numbered}|{authority}")).unwrap()
         });
         let text =
             self.places.iter().fold(text.to_owned(), |text, place| text.replace(place, "~~"));

@@ -1,6 +1,6 @@
 //! A world to run in, built as often as it is asked for: a home, a project, settings, a service,
-//! and the command line. `{home}`, `{project}`, `{tmp}` and `{claude}` in texts are the sandbox's
-//! paths and the real claude.
+//! and the command line. `{home}`, `{project}`, `{tmp}` and `{claude}` in texts and in what
+//! tools are called with are the sandbox's paths and the real claude.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use claude_safe_testkit::claude::MEASURED;
@@ -28,6 +28,9 @@ pub struct Live<'a> {
     /// Of claude-safe or of plain claude (or of the shell around it).
     pub pid: i32,
 }
+
+/// Written by whoever furnishes a sandbox, read by whoever starts something.
+static SCRIPTS: RwLock<()> = RwLock::new(());
 
 type Meanwhile = Arc<dyn Fn(&Live<'_>) + Send + Sync>;
 type Person = Arc<dyn Fn(&mut Terminal, &Live<'_>) + Send + Sync>;
@@ -139,6 +142,16 @@ impl World {
         self.answer_with(move |_| answer.clone())
     }
 
+    /// Every turn calls these tools, one after another, and is then answered.
+    pub fn tools(self, calls: &[(&str, Value)], then: &str) -> Self {
+        let last = Answer::text(then);
+        self.answer(calls.iter().rev().fold(last, |then, (name, input)| Answer::Tool {
+            name: (*name).into(),
+            input: input.clone(),
+            then: Box::new(then),
+        }))
+    }
+
     /// Every turn is answered by this rule.
     pub fn answer_with(
         mut self,
@@ -204,14 +217,18 @@ impl World {
 
     fn run(&self, safe: bool) -> Seen {
         let service = FakeService::start();
-        let rule = Arc::clone(&self.answers);
-        service.answer_with(move |request| rule(request));
         let mut sandbox = Sandbox::with(self.sign_in, &service);
         let place = Place::new(&sandbox, &service, self.version);
+        let (rule, filled) = (Arc::clone(&self.answers), place.clone());
+        service.answer_with(move |request| filled.fill_answer(rule(request)));
+        // a program that is started by another thread meanwhile would hold a script open for
+        // writing, and what is open so cannot be run
+        let writing = SCRIPTS.write().unwrap();
         self.furnish(&mut sandbox, &place);
         for outage in self.outages.iter().filter(|_| safe || self.plain_too) {
             outage.meet(&service);
         }
+        drop(writing);
         let claude = self.claude(&place);
         let program = if safe { env!("CARGO_BIN_EXE_claude-safe").into() } else { claude };
         let mut command = match &self.through {
@@ -222,6 +239,10 @@ impl World {
             }
             None => sandbox.command(program),
         };
+        if safe {
+            // as the shell function and the shim start it
+            command.args(["run", "--"]);
+        }
         command.args(self.args.iter().map(|word| place.fill_os(word)));
         if let Some(directory) = &self.directory {
             command.current_dir(sandbox.project().join(directory));
@@ -273,7 +294,8 @@ impl World {
         let (mut out, mut err) = (file(), file());
         command.stdout(out.try_clone().unwrap()).stderr(err.try_clone().unwrap());
         command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let started = SCRIPTS.read().map(|_| command.spawn()).unwrap();
+        let mut child = started.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let input = self.stdin.clone().zip(child.stdin.take());
         let feeder = input.map(|(bytes, mut pipe)| {
             // who does not read it has said enough by that
@@ -310,7 +332,7 @@ impl World {
         service: &FakeService,
         sandbox: &Sandbox,
     ) -> Printed {
-        let mut terminal = Terminal::spawn(command);
+        let mut terminal = SCRIPTS.read().map(|_| Terminal::spawn(command)).unwrap();
         let before = terminal.stty();
         let pid = terminal.pid();
         person(&mut terminal, &Live { service, sandbox, pid });
@@ -340,6 +362,7 @@ fn code(status: ExitStatus) -> i32 {
 }
 
 /// Where things are in one sandbox.
+#[derive(Clone)]
 struct Place {
     home: PathBuf,
     project: PathBuf,
@@ -370,6 +393,16 @@ impl Place {
         ]
         .iter()
         .fold(text.to_owned(), |text, (name, path)| text.replace(name, &path.to_string_lossy()))
+    }
+
+    fn fill_answer(&self, answer: Answer) -> Answer {
+        match answer {
+            Answer::Tool { name, input, then } => {
+                let input = serde_json::from_str(&self.fill(&input.to_string())).unwrap();
+                Answer::Tool { name, input, then: Box::new(self.fill_answer(*then)) }
+            }
+            other => other,
+        }
     }
 
     /// Words that are no text are left alone.
