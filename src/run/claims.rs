@@ -31,7 +31,7 @@ const FRESH_MS: u64 = 20_000;
 /// What was given.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    session: Option<Lock>,
+    session: Option<(String, Lock)>,
     /// Others with an expired token wait for us.
     launch: Option<Lock>,
     ticket: Option<Ticket>,
@@ -135,9 +135,9 @@ impl Asking {
     fn take_session(&self) -> Result<(), Obstacle> {
         let Some(session) = self.session.as_deref() else { return Ok(()) };
         let mut claims = self.claims.borrow_mut();
-        if claims.session.is_none() {
+        if claims.session.as_ref().is_none_or(|(held, _)| held != session) {
             match locks::try_lock(&self.state_dir, LockName::Session(session)) {
-                Ok(Some(lock)) => claims.session = Some(lock),
+                Ok(Some(lock)) => claims.session = Some((session.to_owned(), lock)),
                 Ok(None) if self.living.is_some() => return Err(Obstacle::Busy),
                 Ok(None) => {
                     let why = "someone else's claude-safe is in this conversation";

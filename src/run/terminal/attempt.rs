@@ -337,6 +337,8 @@ impl Attempt<'_, '_> {
         let message = &self.run.plan.message;
         let busy = look.is_busy() || read.status == Some(Status::Busy);
         let box_empty = look.box_is_empty();
+        let decides = matches!(self.run.case.state(), State::Weighing { .. } | State::Ready { .. });
+        let may_end = decides && box_empty && !busy;
         let SignInSeen { sign_in, stamp } = self.run.sign_in_seen();
         Scene {
             may_type: self.watcher.may_type(Instant::now(), &look, &read),
@@ -344,8 +346,8 @@ impl Attempt<'_, '_> {
             box_empty,
             busy,
             foreign: read.foreign_writer,
-            // Only a child that could be ended is asked.
-            background: !box_empty || busy || has_work(self.relay.pid().as_raw()),
+            // Asked only where the child could be ended.
+            background: !may_end || has_work(self.relay.pid().as_raw()),
             line: read.tail.last_uuid,
             sign_in: SignInSeen { sign_in: read.sign_in.unwrap_or(sign_in), stamp },
             panel: look.panel,
