@@ -4,8 +4,8 @@
 //! written never stops a run.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::exit;
 use crate::machine::Rung;
-use crate::service::Health;
+use crate::service::{Health, LockName, locks};
 use crate::watch::{ExitReason, Failure};
 
 /// A journal larger than this is moved to `journal.1.jsonl` at the next run's start (bytes).
@@ -180,6 +180,7 @@ pub enum Event {
 pub struct Journal {
     run: String,
     file: Option<File>,
+    path: PathBuf,
 }
 
 impl Journal {
@@ -195,13 +196,18 @@ impl Journal {
         let path = Self::path(state_dir);
         let open = || -> io::Result<File> {
             crate::paths::private_dir(state_dir)?;
-            if std::fs::metadata(&path).is_ok_and(|meta| meta.len() > ROTATE_AT_BYTES) {
-                std::fs::rename(&path, state_dir.join("journal.1.jsonl"))?;
+            if let Err(error) = rotate(state_dir, &path) {
+                tracing::warn!(%error, "the journal grows on");
             }
-            OpenOptions::new().append(true).create(true).mode(0o600).open(&path)
+            let mut file = append_to(&path)?;
+            if is_torn(&path) {
+                // A full disk cut the last line; ours must not become its end.
+                file.write_all(b"\n")?;
+            }
+            Ok(file)
         };
         let file = open().inspect_err(|error| tracing::warn!(%error, "no journal")).ok();
-        Self { run: run.to_owned(), file }
+        Self { run: run.to_owned(), file, path }
     }
 
     /// The run's id.
@@ -213,6 +219,7 @@ impl Journal {
     /// Appends one event. The line is written in a single call, so that runs do not interleave.
     pub fn record(&mut self, event: Event) {
         tracing::info!(?event, "journal");
+        self.follow();
         let Some(file) = &mut self.file else { return };
         let entry = Entry { at: Timestamp::now(), run: self.run.clone(), event };
         let Ok(mut line) = serde_json::to_vec(&entry) else { return };
@@ -222,6 +229,46 @@ impl Journal {
             self.file = None;
         }
     }
+
+    /// Goes on in the new journal when another run has moved this one aside: what is moved
+    /// aside is dropped by the next move.
+    fn follow(&mut self) {
+        let Some(file) = &self.file else { return };
+        let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        let named = std::fs::metadata(&self.path).map(id).ok();
+        if named != file.metadata().map(id).ok()
+            && let Ok(new) = append_to(&self.path)
+        {
+            self.file = Some(new);
+        }
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+/// Moves a journal that has grown too long aside: once, however many runs start at this moment,
+/// since a second move would drop what the first has kept.
+fn rotate(state_dir: &Path, path: &Path) -> io::Result<()> {
+    let is_long = || std::fs::metadata(path).is_ok_and(|meta| meta.len() > ROTATE_AT_BYTES);
+    if !is_long() {
+        return Ok(());
+    }
+    let Some(_lock) = locks::try_lock(state_dir, LockName::Journal)? else { return Ok(()) };
+    // Another may have done it before we had the lock.
+    if is_long() { std::fs::rename(path, state_dir.join("journal.1.jsonl")) } else { Ok(()) }
+}
+
+fn is_torn(path: &Path) -> bool {
+    let last = || -> io::Result<u8> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::End(-1))?;
+        let mut last = [0];
+        file.read_exact(&mut last)?;
+        Ok(last[0])
+    };
+    last().is_ok_and(|last| last != b'\n')
 }
 
 /// Reads all entries, oldest first. Lines that are torn or unknown are passed over.
@@ -230,8 +277,8 @@ pub fn read(state_dir: &Path) -> Vec<Entry> {
     ["journal.1.jsonl", "journal.jsonl"]
         .iter()
         .filter_map(|name| File::open(state_dir.join(name)).ok())
-        .flat_map(|file| BufReader::new(file).lines().map_while(Result::ok))
-        .filter_map(|line| serde_json::from_str(&line).ok())
+        .flat_map(|file| BufReader::new(file).split(b'\n').map_while(Result::ok))
+        .filter_map(|line| serde_json::from_slice(&line).ok())
         .collect()
 }
 
@@ -250,8 +297,45 @@ mod tests {
             .and_then(|mut file| file.write_all(b"{\"at\":\n"))
             .expect("the journal is writable");
         journal.record(Event::Session { id: "s".into() });
+        // A full disk tears a line, in the middle of a character; the next run's is whole.
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(Journal::path(dir.path()))
+            .and_then(|mut file| file.write_all(b"{\"at\":\"\xc3"))
+            .expect("the journal is writable");
+        Journal::open(dir.path(), "1badcafe").record(Event::Session { id: "t".into() });
         let events: Vec<Event> = read(dir.path()).into_iter().map(|entry| entry.event).collect();
-        assert_eq!(events, [Event::Asked { taken: true }, Event::Session { id: "s".into() }]);
+        let session = |id: &str| Event::Session { id: id.into() };
+        assert_eq!(events, [Event::Asked { taken: true }, session("s"), session("t")]);
+    }
+
+    #[test]
+    fn runs_that_start_at_once_move_a_long_journal_aside_once_and_no_line_is_lost() {
+        for _ in 0..5 {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            let path = Journal::path(dir.path());
+            let mut old = Journal::open(dir.path(), "old");
+            old.record(Event::Session { id: "before".into() });
+            let filler = [vec![b'-'; ROTATE_AT_BYTES as usize], b"\n".to_vec()].concat();
+            append_to(&path).and_then(|mut file| file.write_all(&filler)).expect("written");
+            let start = std::sync::Barrier::new(8);
+            std::thread::scope(|scope| {
+                for run in 0..8 {
+                    let (dir, start) = (dir.path(), &start);
+                    scope.spawn(move || {
+                        start.wait();
+                        let mut journal = Journal::open(dir, &run.to_string());
+                        journal.record(Event::Session { id: run.to_string() });
+                    });
+                }
+            });
+            old.record(Event::Session { id: "after".into() });
+            let mut runs: Vec<String> = read(dir.path()).into_iter().map(|e| e.run).collect();
+            runs.sort();
+            assert_eq!(runs, ["0", "1", "2", "3", "4", "5", "6", "7", "old", "old"]);
+            let newest = std::fs::read_to_string(&path).expect("there");
+            assert!(newest.contains("after"), "a living run goes on in the new one");
+        }
     }
 
     #[test]

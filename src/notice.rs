@@ -3,10 +3,12 @@
 //! nothing is written to its terminal from here.
 
 use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
 use serde::{Deserialize, Serialize};
 
 /// The file in a run's directory that the status line shows.
@@ -79,12 +81,25 @@ pub fn short(span: Duration) -> String {
 
 /// One line on stderr. That nobody reads it is no reason to fail.
 pub fn say(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "claude-safe: {text}");
+    put(format!("claude-safe: {text}\n").into_bytes());
 }
 
 /// Bytes for the terminal (a bell, a notification) while no child has it.
 pub fn ring(bytes: &[u8]) {
-    let _ = io::stderr().lock().write_all(bytes);
+    put(bytes.to_vec());
+}
+
+/// A reader that stands still is not waited for: what finds no room now is written by a thread.
+fn put(bytes: Vec<u8>) {
+    let write = move || {
+        let _ = io::stderr().lock().write_all(&bytes);
+    };
+    let stderr = io::stderr();
+    let mut room = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    match nix::poll::poll(&mut room, PollTimeout::ZERO) {
+        Ok(0) => drop(std::thread::spawn(write)),
+        _ => write(),
+    }
 }
 
 #[cfg(test)]

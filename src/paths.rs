@@ -74,11 +74,109 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::rename(&temporary, path)
 }
 
-/// Sockets of ours, where the state directory's path is too long for one.
+/// A directory that cannot be: a run with no safe place to keep anything keeps nothing.
+const NOWHERE: &str = "/dev/null/claude-safe";
+
+/// The state directory; where it is not ours to write, one for this boot that is safe.
 #[must_use]
-pub fn runtime_dir() -> PathBuf {
-    dirs::runtime_dir().map_or_else(
-        || std::env::temp_dir().join(format!("claude-safe-{}", nix::unistd::geteuid())),
-        |dir| dir.join("claude-safe"),
-    )
+pub fn usable_state_dir() -> PathBuf {
+    use nix::unistd::{AccessFlags, access};
+    let usable = |dir: &PathBuf| {
+        let runs = dir.join("runs");
+        private_dir(&runs).is_ok()
+            && access(&runs, AccessFlags::W_OK).is_ok()
+            && [dir, &runs]
+                .iter()
+                .all(|dir| std::fs::metadata(dir).is_ok_and(|meta| is_ours(&meta)))
+    };
+    let own = Some(state_dir()).filter(usable);
+    own.or_else(|| boot_dirs().find(usable)).unwrap_or_else(|| PathBuf::from(NOWHERE))
+}
+
+/// Safe directories outside the state directory, gone with the next boot: for sockets whose path
+/// would be too long elsewhere, and for runs without a writable home.
+pub fn boot_dirs() -> impl Iterator<Item = PathBuf> {
+    let name = format!("claude-safe-{}", nix::unistd::geteuid());
+    let temporary = [std::env::temp_dir(), PathBuf::from("/tmp")];
+    let run = dirs::runtime_dir().map(|dir| dir.join("claude-safe"));
+    let known = run.into_iter().chain(temporary.clone().map(|dir| dir.join(&name)));
+    let known = known.filter(|dir| claim_dir(dir).is_ok());
+    // Somebody else may have taken the name: one that nobody could foresee.
+    let fresh = temporary
+        .into_iter()
+        .filter(|dir| is_safe_parent(dir))
+        .filter_map(move |dir| nix::unistd::mkdtemp(&dir.join(format!("{name}-XXXXXX"))).ok());
+    known.chain(fresh)
+}
+
+/// Makes a directory where others may make some too, or takes the one that is there if it is
+/// beyond doubt ours alone: no link, nobody else's, never writable for others.
+fn claim_dir(dir: &Path) -> io::Result<()> {
+    let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
+    if !dir.parent().is_some_and(is_safe_parent) {
+        return Err(refused());
+    }
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let meta = std::fs::symlink_metadata(dir)?;
+    let ours = meta.is_dir() && is_ours(&meta) && meta.mode() & 0o022 == 0;
+    if ours { private_dir(dir) } else { Err(refused()) }
+}
+
+/// Whether nobody but root could put something else in the place of a directory of ours in it.
+fn is_safe_parent(dir: &Path) -> bool {
+    const STICKY: u32 = 0o1000;
+    // Root's own, as a user namespace shows it.
+    const NOBODY: u32 = 65_534;
+    std::fs::metadata(dir).is_ok_and(|meta| {
+        let trusted = is_ours(&meta) || [0, NOBODY].contains(&meta.uid());
+        trusted && (meta.mode() & 0o022 == 0 || meta.mode() & STICKY != 0)
+    })
+}
+
+fn is_ours(meta: &std::fs::Metadata) -> bool {
+    meta.uid() == nix::unistd::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_others_may_have_had_their_hands_in_is_never_taken() {
+        let base = tempfile::tempdir().expect("a temporary directory");
+        let mode = |dir: &Path, mode| {
+            std::fs::set_permissions(dir, Permissions::from_mode(mode)).expect("ours");
+        };
+        let dir = base.path().join("claude-safe-0");
+        claim_dir(&dir).expect("made");
+        assert_eq!(std::fs::metadata(&dir).expect("there").mode() & 0o777, 0o700);
+        mode(&dir, 0o755);
+        claim_dir(&dir).expect("it was never writable for others");
+        assert_eq!(std::fs::metadata(&dir).expect("there").mode() & 0o777, 0o700);
+        for loose in [0o777, 0o770, 0o720, 0o702, 0o1777] {
+            mode(&dir, loose);
+            assert!(claim_dir(&dir).is_err(), "{loose:o}");
+        }
+        mode(&dir, 0o700);
+        let link = base.path().join("link");
+        std::os::unix::fs::symlink(&dir, &link).expect("made");
+        assert!(claim_dir(&link).is_err(), "a link");
+        let file = base.path().join("file");
+        std::fs::write(&file, "").expect("written");
+        assert!(claim_dir(&file).is_err(), "a file");
+        if nix::unistd::geteuid().is_root() {
+            let other = Some(nix::unistd::Uid::from_raw(1234));
+            nix::unistd::chown(&dir, other, None).expect("root may");
+            assert!(claim_dir(&dir).is_err(), "somebody else's");
+            nix::unistd::chown(&dir, Some(nix::unistd::geteuid()), None).expect("root may");
+        }
+        // Anybody could move it away and put theirs there.
+        for (parent, taken) in [(0o777, false), (0o770, false), (0o1777, true), (0o755, true)] {
+            mode(base.path(), parent);
+            assert_eq!(claim_dir(&dir).is_ok(), taken, "in a directory of mode {parent:o}");
+        }
+    }
 }

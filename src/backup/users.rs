@@ -2,13 +2,12 @@
 //! leaves no other trace) and at `sessions/<pid>.json`. What cannot be seen counts as in use.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use super::error::{During as _, Error, Result};
 use super::processes::{self, Process};
+use crate::claude::session_file;
 
 /// Proof that no claude used this directory a moment ago. Whoever moves or replaces files
 /// there must have it, and must act at once.
@@ -49,11 +48,9 @@ pub fn prove_unused(claude_dir: &Path, own: &[i32]) -> Result<Unused> {
             }
         }
     }
-    for (pid, changed) in sessions(&dir)? {
-        let same = others().any(|process| process.pid == pid && !is_younger(pid, changed));
-        if same {
-            return Err(in_use(format!("a session is open there (process {pid})")));
-        }
+    let living = session_file::living(&dir).during("read the sessions of", &dir)?;
+    if let Some(pid) = living.into_iter().find(|pid| others().any(|other| other.pid == *pid)) {
+        return Err(in_use(format!("a session is open there (process {pid})")));
     }
     Ok(Unused { dir })
 }
@@ -124,30 +121,6 @@ fn uses(process: &Process, dir: &Path, asked: &Path) -> Option<bool> {
         return None;
     }
     Some(used == asked || resolved(&used) == dir)
-}
-
-/// The processes that left a `sessions/<pid>.json`, and when it was last written.
-fn sessions(dir: &Path) -> Result<Vec<(i32, SystemTime)>> {
-    let sessions = dir.join("sessions");
-    let children = match fs::read_dir(&sessions) {
-        Ok(children) => children,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).during("read", &sessions),
-    };
-    let children = children.filter_map(io::Result::ok);
-    Ok(children
-        .filter_map(|child| {
-            let name = child.file_name();
-            let pid = name.to_str()?.strip_suffix(".json")?.parse().ok()?;
-            Some((pid, child.metadata().and_then(|meta| meta.modified()).ok()?))
-        })
-        .collect())
-}
-
-/// Whether the process began after this: its number was used again, the file is stale.
-fn is_younger(pid: i32, than: SystemTime) -> bool {
-    let began = fs::metadata(format!("/proc/{pid}")).and_then(|meta| meta.modified());
-    began.is_ok_and(|began| began > than)
 }
 
 fn resolved(dir: &Path) -> PathBuf {

@@ -1,9 +1,14 @@
 //! `sessions/<pid>.json`: Claude's own note about a living terminal UI. An undocumented file,
 //! so it may only forbid: what it does not say is unknown, and unknown never allows.
 
+use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
+use jiff::Timestamp;
 use serde::Deserialize;
+
+use crate::process;
 
 /// What a living Claude says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -28,6 +33,8 @@ pub struct SessionFile {
     pub session_id: Option<String>,
     /// What it is doing; absent for the first moments and on older versions.
     pub status: Option<Status>,
+    /// When the process started, as the kernel counts it; absent on older versions.
+    proc_start: Option<String>,
 }
 
 /// Reads the note of a process, if there is one.
@@ -37,20 +44,40 @@ pub fn read(claude_dir: &Path, pid: i32) -> Option<SessionFile> {
     serde_json::from_slice(&bytes).ok()
 }
 
+/// The processes that left a note and still live. One whose number was given to another process
+/// since (a container counts from 1 at each start) left a stale note.
+pub fn living(claude_dir: &Path) -> io::Result<Vec<i32>> {
+    let notes = match std::fs::read_dir(claude_dir.join("sessions")) {
+        Ok(notes) => notes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    Ok(notes
+        .flatten()
+        .filter_map(|note| {
+            let pid = note.file_name().to_str()?.strip_suffix(".json")?.parse().ok()?;
+            let wrote = note.metadata().ok()?.modified().ok()?;
+            wrote_by_the_living(claude_dir, pid, wrote).then_some(pid)
+        })
+        .collect())
+}
+
+fn wrote_by_the_living(claude_dir: &Path, pid: i32, wrote: SystemTime) -> bool {
+    let Ok(wrote) = Timestamp::try_from(wrote) else { return process::exists(pid) };
+    let started = read(claude_dir, pid).and_then(|note| note.proc_start?.parse::<u64>().ok());
+    let same = |started| process::one(pid).is_none_or(|process| process.started == started);
+    process::is_alive(pid, wrote) && started.is_none_or(same)
+}
+
 /// Whether a living process other than `pid` shows this session.
 #[must_use]
 pub fn elsewhere(claude_dir: &Path, session: &str, pid: i32) -> bool {
-    let Ok(notes) = std::fs::read_dir(claude_dir.join("sessions")) else { return false };
-    notes
-        .flatten()
-        .filter_map(|note| note.path().file_stem()?.to_str()?.parse::<i32>().ok())
-        .filter(|other| *other != pid && is_alive(*other))
+    living(claude_dir)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|other| *other != pid)
         .filter_map(|other| read(claude_dir, other))
         .any(|note| note.session_id.as_deref() == Some(session))
-}
-
-fn is_alive(pid: i32) -> bool {
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok()
 }
 
 #[cfg(test)]
@@ -70,5 +97,30 @@ mod tests {
         assert!(!elsewhere(dir.path(), "s", own));
         assert!(elsewhere(dir.path(), "s", own + 1));
         assert!(!elsewhere(dir.path(), "other", own + 1));
+    }
+
+    /// Linux alone tells when a process started.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_note_of_one_who_had_this_number_before_is_nobodys() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let sessions = dir.path().join("sessions");
+        std::fs::create_dir(&sessions).expect("made");
+        let own = std::process::id().cast_signed();
+        let file = sessions.join(format!("{own}.json"));
+        let seen = |note: &str, age: u64| {
+            std::fs::write(&file, note).expect("written");
+            let then = SystemTime::now() - std::time::Duration::from_secs(age);
+            let file = std::fs::File::options().write(true).open(&file).expect("there");
+            file.set_modified(then).expect("ours");
+            elsewhere(dir.path(), "s", own + 1)
+        };
+        let started = process::one(own).expect("seen").started;
+        assert!(seen(r#"{"sessionId":"s"}"#, 0));
+        assert!(!seen(r#"{"sessionId":"s"}"#, 3600 * 24 * 365), "written before it began");
+        // The last one stopped within the slack of the times.
+        assert!(seen(&format!(r#"{{"sessionId":"s","procStart":"{started}"}}"#), 0));
+        assert!(!seen(&format!(r#"{{"sessionId":"s","procStart":"{}"}}"#, started - 1), 0));
+        assert!(seen(r#"{"sessionId":"s","procStart":"Sat Nov 28"}"#, 0), "unknown allows nothing");
     }
 }

@@ -2,8 +2,7 @@
 //! In: the path of a `.jsonl` file, of which only the end is read. Out: plain facts.
 //! The file is Claude's; it is never written here.
 
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -11,6 +10,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::watch::TurnState;
+
+mod reader;
+
+pub use reader::Reader;
 
 /// How much of the end is read at first; twice as much, and so on, until the last prompt is
 /// in it (bytes).
@@ -120,37 +123,13 @@ pub fn session_of(path: &Path) -> Option<&str> {
 
 /// Reads the end of a transcript.
 pub fn tail(path: &Path) -> io::Result<Tail> {
-    let mut file = File::open(path)?;
-    let size = file.metadata()?.len();
-    let mut want = FIRST_READ_BYTES;
-    loop {
-        let from = size.saturating_sub(want);
-        file.seek(SeekFrom::Start(from))?;
-        let mut bytes = Vec::new();
-        file.by_ref().take(want).read_to_end(&mut bytes)?;
-        let (turn, complete) = Turn::read(&bytes, from == 0);
-        if complete || want >= READ_CAP_BYTES {
-            let state = if complete { turn.state() } else { TurnState::Unknown };
-            return Ok(Tail {
-                turn: state,
-                prompted_at: turn.prompted_at,
-                finished: turn.finished,
-                retrying: turn.retrying,
-                resets: turn.resets,
-                permission_mode: turn.permission_mode,
-                failure: turn.failure,
-                size,
-                last_uuid: turn.last_uuid,
-            });
-        }
-        want *= 4;
-    }
+    Reader::default().tail(path)
 }
 
 /// The last turn, gathered line by line.
 // Four facts, of which any may hold with any other.
 #[allow(clippy::struct_excessive_bools)]
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Turn {
     prompted: bool,
     answered: bool,
@@ -166,19 +145,27 @@ struct Turn {
 }
 
 impl Turn {
-    /// Reads lines; `whole` tells whether they begin at the start of the file. The second
-    /// value tells whether the turn's first line is among them.
-    fn read(bytes: &[u8], whole: bool) -> (Self, bool) {
-        let mut turn = Self::default();
-        // The first line is torn when we began in the middle.
-        let lines = bytes.split(|byte| *byte == b'\n').skip(usize::from(!whole));
-        for line in lines {
+    /// Takes in whole lines; what is none is passed over.
+    fn lines(&mut self, bytes: &[u8]) {
+        for line in bytes.split(|byte| *byte == b'\n') {
             if let Ok(line) = serde_json::from_slice::<Value>(line) {
-                turn.line(&line);
+                self.line(&line);
             }
         }
-        let complete = whole || turn.prompted;
-        (turn, complete)
+    }
+
+    fn tail(self, turn: TurnState, size: u64) -> Tail {
+        Tail {
+            turn,
+            prompted_at: self.prompted_at,
+            finished: self.finished,
+            retrying: self.retrying,
+            resets: self.resets,
+            permission_mode: self.permission_mode,
+            failure: self.failure,
+            size,
+            last_uuid: self.last_uuid,
+        }
     }
 
     fn line(&mut self, line: &Value) {

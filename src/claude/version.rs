@@ -6,12 +6,18 @@ use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::process::Command;
+
+use crate::process;
 
 /// No package's description is longer (bytes).
 const PACKAGE_CAP_BYTES: u64 = 64 << 10;
+
+/// A claude that says nothing for so long does not tell.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Major, minor, patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,8 +106,7 @@ fn of_package(file: &Path) -> Option<Version> {
 }
 
 /// The version of this executable, if it tells.
-#[must_use]
-pub fn of(claude: &Path, state_dir: &Path) -> Option<Version> {
+pub async fn of(claude: &Path, state_dir: &Path) -> Option<Version> {
     let real = std::fs::canonicalize(claude).ok()?;
     let meta = std::fs::metadata(&real).ok()?;
     let file = state_dir.join(FILE);
@@ -110,9 +115,10 @@ pub fn of(claude: &Path, state_dir: &Path) -> Option<Version> {
         return Some(version);
     }
     let name = real.to_string_lossy().into_owned();
-    let output =
-        Command::new(claude).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output();
-    let version = String::from_utf8_lossy(&output.ok()?.stdout).parse().ok()?;
+    let mut command = Command::new(claude);
+    command.arg("--version").env("DISABLE_AUTOUPDATER", "1");
+    let output = process::output(command, PATIENCE).await.ok()?;
+    let version = String::from_utf8_lossy(&output.stdout).parse().ok()?;
     known.0.insert(name, (meta.len(), meta.mtime(), version));
     if let Ok(bytes) = serde_json::to_vec(&known) {
         let _ = crate::paths::private_dir(state_dir);
@@ -132,8 +138,8 @@ mod tests {
         assert_eq!("claude".parse::<Version>(), Err(()));
     }
 
-    #[test]
-    fn files_tell_the_version_by_memory_name_or_package_and_nothing_is_run() {
+    #[tokio::test]
+    async fn files_tell_the_version_by_memory_name_or_package_and_nothing_is_run() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (state, root) = (dir.path().join("state"), dir.path());
         // It would tell another version, if it were run.
@@ -159,7 +165,7 @@ mod tests {
         package("other", "somebody-elses");
         assert_eq!(at_hand(&strange, &state), None);
         assert!(is_claude_itself(&link) && is_claude_itself(&native));
-        assert_eq!(of(&strange, &state), Some(Version(9, 9, 9)));
+        assert_eq!(of(&strange, &state).await, Some(Version(9, 9, 9)));
         assert_eq!(at_hand(&strange, &state), Some(Version(9, 9, 9)), "it was asked once");
         assert!(!is_claude_itself(&strange), "that it tells a version makes it no Claude Code");
         assert_eq!(at_hand(&put("versions/2.1.330.old"), &state), None);

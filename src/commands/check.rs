@@ -10,24 +10,21 @@ mod verdict;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
-use std::time::Duration;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 
 use crate::claude::args::ClaudeArgs;
 use crate::claude::environment::Environment;
-use crate::claude::{credentials, locate};
+use crate::claude::{credentials, locate, version};
 use crate::config::{self, Config, Profile};
+use crate::process;
 use crate::service::{
     Breaker, Endpoints, HttpLook, Look, Network, PageSeen, Sighting, endpoint, look_once,
     status_page,
 };
 use report::{ClaudeFound, Page, Report, SignInSeen};
-
-/// `claude --version` takes 0.1 s; one that hangs is a finding.
-const VERSION_TIME_OUT: Duration = Duration::from_secs(10);
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -124,17 +121,11 @@ async fn find_claude(config: &Config) -> Result<ClaudeFound, String> {
 }
 
 async fn version(claude: &Path) -> Result<String, String> {
-    let asked = tokio::process::Command::new(claude)
-        .arg("--version")
-        .env("DISABLE_AUTOUPDATER", "1")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(VERSION_TIME_OUT, asked)
+    let mut command = tokio::process::Command::new(claude);
+    command.arg("--version").env("DISABLE_AUTOUPDATER", "1");
+    let output = process::output(command, version::PATIENCE)
         .await
-        .map_err(|_| format!("`claude --version` did not end within {VERSION_TIME_OUT:?}"))?
-        .map_err(|error| format!("failed to run {}: {error}", claude.display()))?;
+        .map_err(|error| format!("failed to run {} --version: {error}", claude.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     match text.split_whitespace().next() {
         Some(version) if output.status.success() => Ok(version.to_owned()),

@@ -2,6 +2,7 @@
 //! In: the journal. Out: lines.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use jiff::tz::TimeZone;
 
 use crate::error::Usage;
 use crate::journal::{self, Entry, Event};
-use crate::report::{alive, line, words};
-use crate::{paths, report};
+use crate::report::{line, words};
+use crate::{paths, report, runs};
 
 /// How often the journal is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -44,7 +45,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     loop {
         print(&entries[shown..], &zone)?;
         shown = entries.len();
-        if !args.follow || is_over(&entries) {
+        if !args.follow || is_over(&state_dir, &entries) {
             return Ok(ExitCode::SUCCESS);
         }
         runtime.block_on(async { tokio::time::sleep(LOOK_EVERY).await });
@@ -55,10 +56,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn is_over(entries: &[Entry]) -> bool {
+fn is_over(state_dir: &Path, entries: &[Entry]) -> bool {
     let ended = entries.iter().any(|entry| matches!(entry.event, Event::RunEnded { .. }));
     let lives = entries.iter().any(|entry| match entry.event {
-        Event::RunStarted { pid, .. } => alive::is_alive(pid, entry.at),
+        Event::RunStarted { pid, .. } => runs::is_alive(state_dir, &entry.run, pid, entry.at),
         _ => false,
     });
     ended || !lives

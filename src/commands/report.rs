@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::config::keys;
 use crate::error::Usage;
-use crate::report::{self, Night, Style, alive};
-use crate::{journal, paths};
+use crate::report::{self, Night, Style};
+use crate::{journal, paths, runs};
 
 /// Options of `report`.
 #[derive(Debug, clap::Args)]
@@ -47,8 +47,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if since >= until {
         return Err(Usage(format!("--since: {since:.0} is not before {until:.0}")).into());
     }
-    let entries = journal::read(&paths::state_dir());
-    let night = Night::reckon(&entries, since, until, &alive::is_alive);
+    let state_dir = paths::state_dir();
+    let entries = journal::read(&state_dir);
+    let alive = |run: &str, pid, began| runs::is_alive(&state_dir, run, pid, began);
+    let night = Night::reckon(&entries, since, until, &alive);
     if let Some(file) = &args.html {
         let page = report::page(&night, &style.home, &style.zone);
         write_page(file, &page).with_context(|| format!("failed to write {}", file.display()))?;

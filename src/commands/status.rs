@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::report::style;
 use crate::journal::{self, Entry};
-use crate::paths;
-use crate::report::{self, Ending, Night, alive};
+use crate::report::{self, Ending, Night};
+use crate::{paths, runs};
 
 /// Runs that ended longer ago are not shown.
 const SHOWN_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -56,7 +56,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn of_last_day(entries: &[Entry], now: Timestamp) -> Night {
-    Night::reckon(entries, now - SHOWN_FOR, now, &alive::is_alive)
+    let state_dir = paths::state_dir();
+    let alive = |run: &str, pid, began| runs::is_alive(&state_dir, run, pid, began);
+    Night::reckon(entries, now - SHOWN_FOR, now, &alive)
 }
 
 fn as_json(run: &report::Track) -> serde_json::Value {

@@ -2,19 +2,15 @@
 //! In: which parts. Out: what was removed, what stays and where. Never removes a backup without
 //! `--purge`, the configuration, or anything of Claude's.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 
 use super::{init, shim};
 use crate::error::Usage;
-use crate::journal::{self, Event};
-use crate::paths;
+use crate::{paths, runs};
 
 /// What we write into the state directory, by name: it may be a directory that the user chose,
 /// so nothing else in it is ours to remove.
@@ -29,7 +25,9 @@ const STATE: &[&str] = &[
     "runs",
     "shims",
     "status-page.json",
+    "turns",
     "unknown",
+    "updated",
     "versions.json",
 ];
 
@@ -62,7 +60,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout().lock();
     let state = paths::state_dir();
     let removes_state = args.state || args.purge;
-    if removes_state && let Some(pid) = running(&state) {
+    if removes_state && let Some(pid) = runs::living(&state).into_values().next() {
         return Err(Usage(format!("a run is going on (process {pid}): end it first")).into());
     }
     let shims = shim::installed();
@@ -148,16 +146,48 @@ fn what_stays(out: &mut impl Write, state: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A process whose run has not ended.
-fn running(state: &Path) -> Option<i32> {
-    let mut open: HashMap<String, i32> = HashMap::new();
-    for entry in journal::read(state) {
-        match entry.event {
-            Event::RunStarted { pid, .. } => drop(open.insert(entry.run, pid)),
-            Event::RunEnded { .. } => drop(open.remove(&entry.run)),
-            _ => {}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every name that the source puts directly below the state directory.
+    fn written() -> std::collections::BTreeSet<String> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let joined = regex::Regex::new(
+            r#"state(?:_dir)?(?:\(\))?\s*\.join\((?:"([a-z0-9.-]+)"|([A-Z_]+))\)"#,
+        )
+        .expect("a pattern");
+        let (mut names, mut dirs) = (std::collections::BTreeSet::new(), vec![source]);
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).expect("there").flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    dirs.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).expect("text");
+                let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+                for found in joined.captures_iter(text) {
+                    let constant = found.get(2).map(|name| {
+                        let pattern = format!(r#"const {}: &str = "([^"]+)""#, name.as_str());
+                        let constant = regex::Regex::new(&pattern).expect("a pattern");
+                        let path = path.display();
+                        let value = constant.captures(text).unwrap_or_else(|| panic!("{path}"));
+                        value[1].to_owned()
+                    });
+                    names.extend(constant.or_else(|| Some(found.get(1)?.as_str().to_owned())));
+                }
+            }
         }
+        names
     }
-    // Signal 0 asks whether there is such a process.
-    open.into_values().find(|pid| *pid > 0 && kill(Pid::from_raw(*pid), None).is_ok())
+
+    #[test]
+    fn whatever_is_written_into_the_state_directory_is_taken_away() {
+        let known: Vec<&str> = STATE.iter().chain(PRECIOUS).copied().collect();
+        let written = written();
+        assert!(written.len() > 8, "the pattern finds them: {written:?}");
+        let left: Vec<_> = written.iter().filter(|name| !known.contains(&name.as_str())).collect();
+        assert!(left.is_empty(), "`uninstall` does not know {left:?}");
+    }
 }

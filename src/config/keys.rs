@@ -12,7 +12,7 @@ pub enum Kind {
     /// `on` or `off` (or true, false).
     Switch,
     /// A span of time: `90s`, `10m`, `2h 30m`.
-    Duration,
+    Duration(Least),
     /// A whole number between these.
     Integer(i64, i64),
     /// A size: `500MiB`, `5GiB`.
@@ -28,6 +28,20 @@ pub enum Kind {
     /// A list, each one of these words (any text if there are none).
     List(&'static [&'static str]),
 }
+
+/// The least that a span of time may be: less would be no wait, or an end at the first look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Least {
+    /// Anything; `0s` is never, or at once.
+    Zero,
+    /// This much (milliseconds).
+    Of(u64),
+    /// This much (milliseconds), or `0s` for never.
+    OffOr(u64),
+}
+
+/// No span of time is longer: ten years are for ever, and clocks can count them.
+const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
 
 /// One key.
 #[derive(Debug, Clone, Copy)]
@@ -67,26 +81,31 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "retry.first_wait",
-        Kind::Duration,
+        Kind::Duration(Least::Of(100)),
         "3s",
         "Wait before the first try, before jitter (2/3 to 5/3 of it).",
     ),
-    key("retry.max_wait", Kind::Duration, "40s", "No wait between tries is longer than this."),
+    key(
+        "retry.max_wait",
+        Kind::Duration(Least::Of(100)),
+        "40s",
+        "No wait between tries is longer than this.",
+    ),
     key(
         "retry.horizon_terminal",
-        Kind::Duration,
+        Kind::Duration(Least::Zero),
         "2h",
         "How long a run at a terminal waits in all for one failure to pass.",
     ),
     key(
         "retry.horizon_headless",
-        Kind::Duration,
+        Kind::Duration(Least::Zero),
         "12h",
         "How long a run without a terminal waits in all.",
     ),
     key(
         "retry.healthy_after",
-        Kind::Duration,
+        Kind::Duration(Least::Of(1_000)),
         "10m",
         "After this long without a failure the count of tries starts over.",
     ),
@@ -98,19 +117,19 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "watch.hang_after",
-        Kind::Duration,
+        Kind::Duration(Least::OffOr(5_000)),
         "30m",
-        "Without a terminal: how long nothing may move before a run counts as hung.",
+        "Without a terminal: how long nothing may move before a run counts as hung; `0s`: never.",
     ),
     key(
         "watch.unattended_after",
-        Kind::Duration,
+        Kind::Duration(Least::Zero),
         "10m",
         "At a terminal: no key for this long means nobody is there.",
     ),
     key(
         "status_line.refresh",
-        Kind::Duration,
+        Kind::Duration(Least::Zero),
         "3s",
         "How often Claude asks for our status line (3 s or more).",
     ),
@@ -172,7 +191,7 @@ pub const KEYS: &[Key] = &[
     key("backup.keep", Kind::Integer(1, 10_000), "20", "How many snapshots are kept."),
     key(
         "backup.max_age",
-        Kind::Duration,
+        Kind::Duration(Least::Zero),
         "90d",
         "Snapshots older than this are pruned, never the last good one.",
     ),
@@ -192,7 +211,7 @@ pub const KEYS: &[Key] = &[
     key("headless.quiet", Kind::Switch, "off", "Print nothing on stderr while waiting."),
     key(
         "headless.wait_for_login",
-        Kind::Duration,
+        Kind::Duration(Least::Zero),
         "0s",
         "How long to wait for someone to sign in.",
     ),
@@ -253,7 +272,7 @@ impl Kind {
     pub fn allowed(self) -> String {
         match self {
             Self::Switch => "`on` or `off`".to_owned(),
-            Self::Duration => "a span of time".to_owned(),
+            Self::Duration(_) => "a span of time".to_owned(),
             Self::Integer(low, high) => format!("a whole number from {low} to {high}"),
             Self::Bytes => "a size".to_owned(),
             Self::Text => "a text".to_owned(),
@@ -281,7 +300,7 @@ impl Key {
     pub fn check(&self, text: &str) -> Result<(), String> {
         match self.kind {
             Kind::Switch => switch(text).map(drop),
-            Kind::Duration => duration(text).map(drop),
+            Kind::Duration(least) => span(text, least),
             Kind::Integer(low, high) => integer(text, low, high).map(drop),
             Kind::Bytes => bytes(text).map(drop),
             Kind::Text | Kind::Path => Ok(()),
@@ -315,6 +334,28 @@ pub fn duration(text: &str) -> Result<Duration, String> {
             .and_then(|duration| Duration::try_from(duration).ok()),
     };
     parsed.ok_or_else(|| format!("`{text}` is not a span of time such as `90s`, `10m` or `2h 30m`"))
+}
+
+/// Whether a span of time is one that a key takes.
+fn span(text: &str, least: Least) -> Result<(), String> {
+    let span = duration(text)?;
+    let (least, off) = match least {
+        Least::Zero => (0, true),
+        Least::Of(least) => (least, false),
+        Least::OffOr(least) => (least, true),
+    };
+    if span > LONGEST {
+        return Err(format!("`{text}` is longer than {}d", LONGEST.as_secs() / 86_400));
+    }
+    if span >= Duration::from_millis(least) || (off && span.is_zero()) {
+        return Ok(());
+    }
+    let least = match least {
+        whole if whole.is_multiple_of(1_000) => format!("{}s", whole / 1_000),
+        part => format!("{part}ms"),
+    };
+    let or_off = if off { ", and not `0s` (never)" } else { "" };
+    Err(format!("`{text}` is less than `{least}`{or_off}"))
 }
 
 /// Reads a whole number within bounds.
@@ -372,4 +413,54 @@ fn choice(text: &str, words: &[&str]) -> Result<(), String> {
     }
     let hint = nearest(text, words.iter().copied()).map(|word| format!("; did you mean `{word}`?"));
     Err(format!("`{text}` is not one of {}{}", words.join(", "), hint.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_span_of_time_makes_a_wait_that_is_none_or_one_that_clocks_cannot_count() {
+        let now = std::time::Instant::now();
+        for key in KEYS {
+            let Kind::Duration(least) = key.kind else { continue };
+            for text in [
+                "0s",
+                "1ns",
+                "1ms",
+                "99ms",
+                "4s",
+                "100ms",
+                "5s",
+                "1s",
+                "90d",
+                "3650d",
+                "3651d",
+                "99999999999d",
+                "1000000h",
+                "-1s",
+                "106751991167d",
+            ] {
+                if key.check(text).is_err() {
+                    continue;
+                }
+                let span = duration(text).expect("checked");
+                // Waits are doubled, and looked at by quarters.
+                assert!(now.checked_add(span * 2).is_some(), "{} = {text}", key.name);
+                let enough = match least {
+                    Least::Zero => true,
+                    Least::Of(least) => span.as_millis() >= u128::from(least),
+                    Least::OffOr(least) => span.is_zero() || span.as_millis() >= u128::from(least),
+                };
+                assert!(enough, "{} = {text}", key.name);
+            }
+            assert!(key.check("3651d").is_err(), "{}", key.name);
+        }
+        let key = |name| find(name).expect("a key");
+        assert_eq!(key("watch.hang_after").check("0s"), Ok(()));
+        let told = key("retry.first_wait").check("0s");
+        assert_eq!(told, Err("`0s` is less than `100ms`".to_owned()));
+        let told = key("watch.hang_after").check("1s");
+        assert_eq!(told, Err("`1s` is less than `5s`, and not `0s` (never)".to_owned()));
+    }
 }

@@ -115,7 +115,7 @@ fn tables() -> Map<String, Value> {
 fn property(key: &Key) -> Value {
     let mut property = match key.kind {
         Kind::Switch => json!({ "enum": ["on", "off", true, false] }),
-        Kind::Duration => json!({ "type": "string", "examples": ["90s", "10m", "2h 30m"] }),
+        Kind::Duration(_) => json!({ "type": "string", "examples": ["90s", "10m", "2h 30m"] }),
         Kind::Integer(low, high) => {
             json!({ "type": "integer", "minimum": low, "maximum": high })
         }

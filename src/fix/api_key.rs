@@ -13,7 +13,6 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use jiff::ZonedDateTime;
-use nix::fcntl::{Flock, FlockArg};
 
 use crate::config::Config;
 
@@ -113,14 +112,14 @@ fn said_by(command: &str, patience: Duration) -> Result<String, NoKey> {
 
 /// Adds one to today's count unless it is at its limit; whether it was added.
 fn count(file: &Path, today: &str, limit: i64) -> std::io::Result<bool> {
-    let options = OpenOptions::new()
+    let mut file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
         .open(file)?;
-    let mut file = Flock::lock(options, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+    file.lock()?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     let used = match text.split_once(' ') {

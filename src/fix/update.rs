@@ -3,17 +3,15 @@
 //! day, never where updates are forbidden, and never under another run's feet.
 
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::time::{Duration, SystemTime};
 
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 use tokio::process::Command;
 
 use crate::claude::environment::{Lookup, managed_settings};
 use crate::claude::version::{self, Version};
-use crate::journal::{self, Event};
 use crate::service::{LockName, locks};
+use crate::{process, runs};
 
 /// An update that takes longer is ended.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -69,7 +67,7 @@ pub async fn update(
     let lock =
         locks::try_lock(state_dir, LockName::Update).map_err(|error| failed("lock", &error))?;
     let _lock = lock.ok_or(NotUpdated::Busy)?;
-    let before = version::of(claude, state_dir);
+    let before = version::of(claude, state_dir).await;
     let stamp = state_dir.join(STAMP);
     crate::paths::write_private(&stamp, b"").map_err(|error| failed("note the update", &error))?;
     let own = attempt(claude, &["update"]).await;
@@ -79,7 +77,7 @@ pub async fn update(
             None => return Err(error),
         }
     }
-    Ok(Updated { before, after: version::of(claude, state_dir) })
+    Ok(Updated { before, after: version::of(claude, state_dir).await })
 }
 
 fn may_update(state_dir: &Path, run: &str, environment: &impl Lookup) -> Result<(), NotUpdated> {
@@ -94,7 +92,9 @@ fn may_update(state_dir: &Path, run: &str, environment: &impl Lookup) -> Result<
     if age.is_some_and(|age| age < AT_MOST_EVERY) {
         return Err(NotUpdated::Recent);
     }
-    match others(state_dir, run) {
+    let mut living = runs::living(state_dir);
+    living.remove(run);
+    match living.len() {
         0 => Ok(()),
         others => Err(NotUpdated::InUse(others)),
     }
@@ -109,34 +109,13 @@ fn managed_forbids() -> bool {
     })
 }
 
-/// How many other runs are alive.
-fn others(state_dir: &Path, run: &str) -> usize {
-    let mut running = std::collections::BTreeMap::new();
-    for entry in journal::read(state_dir) {
-        match entry.event {
-            Event::RunStarted { pid, .. } => drop(running.insert(entry.run, pid)),
-            Event::RunEnded { .. } => drop(running.remove(&entry.run)),
-            _ => {}
-        }
-    }
-    running.remove(run);
-    running.values().filter(|pid| kill(Pid::from_raw(**pid), None).is_ok()).count()
-}
-
 async fn attempt(program: &Path, args: &[&str]) -> Result<(), NotUpdated> {
     let command = format!("{} {}", program.display(), args.join(" "));
     let fail = |reason: String| NotUpdated::Failed { command: command.clone(), reason };
-    let output = Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .output();
-    let Ok(output) = tokio::time::timeout(LIMIT, output).await else {
-        return Err(fail(format!("it took longer than {} s", LIMIT.as_secs())));
-    };
-    let Output { status, stdout, stderr } = output.map_err(|error| fail(error.to_string()))?;
+    let mut child = Command::new(program);
+    child.args(args);
+    let output = process::output(child, LIMIT).await.map_err(|error| fail(error.to_string()))?;
+    let Output { status, stdout, stderr } = output;
     let said = [stdout, stderr].concat();
     let said = String::from_utf8_lossy(&said);
     tracing::info!(%command, %status, output = %crate::claude::rules::excerpt(&said), "update");
@@ -155,35 +134,4 @@ fn npm_global(claude: &Path) -> Option<PathBuf> {
 
 fn failed(what: &str, error: &std::io::Error) -> NotUpdated {
     NotUpdated::Failed { command: what.to_owned(), reason: error.to_string() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::journal::{Journal, Mode};
-
-    fn start(dir: &Path, run: &str, pid: i32) -> Journal {
-        let mut journal = Journal::open(dir, run);
-        journal.record(Event::RunStarted {
-            pid,
-            cwd: PathBuf::new(),
-            mode: Mode::Headless,
-            claude_version: None,
-            job: None,
-        });
-        journal
-    }
-
-    #[test]
-    fn only_other_living_runs_stand_in_the_way() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let own = i32::try_from(std::process::id()).expect("a pid");
-        start(dir.path(), "us", own);
-        start(dir.path(), "dead", i32::MAX - 1);
-        assert_eq!(others(dir.path(), "us"), 0);
-        let mut other = start(dir.path(), "other", own);
-        assert_eq!(others(dir.path(), "us"), 1);
-        other.record(Event::RunEnded { code: 0, child: None, outcome: None });
-        assert_eq!(others(dir.path(), "us"), 0);
-    }
 }

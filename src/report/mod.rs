@@ -1,7 +1,6 @@
 //! What happened: journal entries in, a [`Night`] of [`Track`]s out, and its renderings as text,
-//! JSON and one HTML page. Pure but for [`alive`], which looks at one process.
+//! JSON and one HTML page. Pure.
 
-pub mod alive;
 mod html;
 mod night;
 mod story;

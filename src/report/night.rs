@@ -54,14 +54,14 @@ pub struct Night {
 }
 
 impl Night {
-    /// Reckons a night from the journal. `alive` tells whether a process that wrote its first
-    /// line at that time still lives.
+    /// Reckons a night from the journal. `alive` tells whether a run still lives: its id, its
+    /// process, and when that wrote its first line.
     #[must_use]
     pub fn reckon(
         entries: &[Entry],
         since: Timestamp,
         until: Timestamp,
-        alive: &dyn Fn(i32, Timestamp) -> bool,
+        alive: &dyn Fn(&str, i32, Timestamp) -> bool,
     ) -> Self {
         let mut by_run: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
         for entry in entries {

@@ -56,7 +56,7 @@ fn outage() -> Vec<Entry> {
 
 #[test]
 fn an_outage_is_lost_until_the_try_that_worked_and_saved_from_there() {
-    let night = Night::reckon(&outage(), at("00:00:00"), at("08:00:00"), &|_, _| false);
+    let night = Night::reckon(&outage(), at("00:00:00"), at("08:00:00"), &|_, _, _| false);
     let run = &night.runs[0];
     let spans: Vec<(Phase, i64)> =
         run.spans.iter().map(|s| (s.phase, s.to.duration_since(s.from).as_secs() / 60)).collect();
@@ -71,7 +71,7 @@ fn an_outage_is_lost_until_the_try_that_worked_and_saved_from_there() {
 
 #[test]
 fn only_what_lies_within_the_window_counts() {
-    let night = Night::reckon(&outage(), at("01:11:30"), at("01:20:00"), &|_, _| false);
+    let night = Night::reckon(&outage(), at("01:11:30"), at("01:20:00"), &|_, _, _| false);
     let run = &night.runs[0];
     assert_eq!(run.failures, BTreeMap::from([("auth_refresh", 1)]));
     assert_eq!(run.lost_ms, (8 * 60 + 30) * 1000, "still failing for all that was known then");
@@ -79,7 +79,7 @@ fn only_what_lies_within_the_window_counts() {
     assert_eq!(run.spans.first().map(|span| span.from), Some(at("01:11:30")));
     assert_eq!(run.spans.last().map(|span| span.to), Some(at("01:20:00")));
     for (since, until) in [("02:00:00", "03:00:00"), ("00:00:00", "00:30:00")] {
-        assert!(Night::reckon(&outage(), at(since), at(until), &|_, _| true).runs.is_empty());
+        assert!(Night::reckon(&outage(), at(since), at(until), &|_, _, _| true).runs.is_empty());
     }
 }
 
@@ -87,7 +87,7 @@ fn only_what_lies_within_the_window_counts() {
 fn a_run_without_a_last_word_is_running_while_its_process_lives_and_lost_after() {
     let entries = &outage()[..5];
     let state = |alive| {
-        let night = Night::reckon(entries, at("00:00:00"), at("01:10:30"), &|pid, began| {
+        let night = Night::reckon(entries, at("00:00:00"), at("01:10:30"), &|_, pid, began| {
             assert_eq!((pid, began), (7, at("01:00:00")));
             alive
         });
@@ -114,7 +114,7 @@ fn what_follows_a_wait_is_the_fix_and_what_only_a_person_can_cure_is_marked_so()
         failed("crash"),
         failed("sign_in_needed")
     ));
-    let night = Night::reckon(&entries, at("00:00:00"), at("01:10:00"), &|_, _| true);
+    let night = Night::reckon(&entries, at("00:00:00"), at("01:10:00"), &|_, _, _| true);
     let run = &night.runs[0];
     let phases: Vec<Phase> = run.spans.iter().map(|span| span.phase).collect();
     assert_eq!(phases, [Working, Waiting, Fixing, Trying, Stopped]);
@@ -127,12 +127,13 @@ fn what_follows_a_wait_is_the_fix_and_what_only_a_person_can_cure_is_marked_so()
 fn torn_and_foreign_journals_give_no_run_and_no_panic() {
     let entries = outage();
     for skip in 1..entries.len() {
-        let night = Night::reckon(&entries[skip..], at("00:00:00"), at("08:00:00"), &|_, _| true);
+        let night =
+            Night::reckon(&entries[skip..], at("00:00:00"), at("08:00:00"), &|_, _, _| true);
         assert!(night.runs.is_empty(), "its beginning was rotated away");
     }
     let mut back = outage();
     back.iter_mut().skip(3).for_each(|entry| entry.at = at("00:30:00"));
-    let night = Night::reckon(&back, at("00:00:00"), at("08:00:00"), &|_, _| true);
+    let night = Night::reckon(&back, at("00:00:00"), at("08:00:00"), &|_, _, _| true);
     assert!(night.runs[0].spans.iter().all(|span| span.from < span.to), "a clock set back");
 }
 
@@ -149,7 +150,7 @@ fn what_a_person_refused_is_counted_told_and_explained() {
         "#,
         failed("crash"),
     ));
-    let night = Night::reckon(&entries, at("00:00:00"), at("01:10:00"), &|_, _| true);
+    let night = Night::reckon(&entries, at("00:00:00"), at("01:10:00"), &|_, _, _| true);
     let facts = super::super::text::facts(&night.runs[0]);
     let told = facts.iter().find(|(name, _)| *name == "declined").map(|(_, text)| text.as_str());
     assert_eq!(told, Some("update ×1, clear cache ×1"));

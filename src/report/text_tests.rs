@@ -18,7 +18,7 @@ fn night() -> Night {
     ];
     let entries: Vec<Entry> =
         lines.iter().map(|line| serde_json::from_str(line).expect("a line")).collect();
-    Night::reckon(&entries, at("00:00:00"), at("08:00:00"), &|_, _| true)
+    Night::reckon(&entries, at("00:00:00"), at("08:00:00"), &|_, _, _| true)
 }
 
 fn style(width: usize, unicode: bool) -> Style {

@@ -218,7 +218,7 @@ struct Follower {
 pub(super) fn follow(
     entries: &[&Entry],
     window: Window,
-    alive: &dyn Fn(i32, Timestamp) -> bool,
+    alive: &dyn Fn(&str, i32, Timestamp) -> bool,
 ) -> Option<Track> {
     let (first, rest) = entries.split_first()?;
     let Event::RunStarted { pid, cwd, mode, claude_version, job } = &first.event else {
@@ -371,11 +371,15 @@ impl Follower {
         self.track.next_try = None;
     }
 
-    fn end(mut self, last: Timestamp, alive: &dyn Fn(i32, Timestamp) -> bool) -> Option<Track> {
+    fn end(
+        mut self,
+        last: Timestamp,
+        alive: &dyn Fn(&str, i32, Timestamp) -> bool,
+    ) -> Option<Track> {
         let heard_later = last > self.window.until;
         if self.track.ending == Ending::Running
             && !heard_later
-            && !alive(self.track.pid, self.track.started)
+            && !alive(&self.track.run, self.track.pid, self.track.started)
         {
             self.track.ending = Ending::Lost;
             self.track.until = last;

@@ -2,6 +2,7 @@
 //! how it ended and what was heard of it. Its output is taken before anything else is looked at;
 //! what follows from what is seen, the machine says.
 
+use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
@@ -10,14 +11,16 @@ use nix::sys::signal::Signal;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::signals::Signals;
-use super::stillness::{Motion, Stillness, cpu_alone, of_file};
+use super::stillness::{Motion, Stillness, of_file};
 use super::{Run, next_hook};
 use crate::claude::credentials::SignIn;
 use crate::claude::hooks::{HookEvent, HookName};
 use crate::claude::transcript::{self, Tail};
 use crate::journal::{self, Mode};
-use crate::launch::headless::{Happening, HeadlessChild, Output, Stdin, launch};
+use crate::launch::headless::{Happening, HeadlessChild, Output, Stdin, launch, stdout};
 use crate::machine::{Effect, Event};
+use crate::notice::say;
+use crate::process::{self, Tree};
 use crate::watch::{ExitReason, FailureKind, TurnState};
 
 /// A child that the terminal's Ctrl-C did not reach hears it from us after this long.
@@ -40,6 +43,7 @@ pub(super) struct Ended {
 /// What is watched while a child lives.
 struct Watched {
     stillness: Stillness,
+    transcript: transcript::Reader,
     printed: u64,
     began: Timestamp,
 }
@@ -49,6 +53,10 @@ struct Watched {
 struct Due {
     interrupt: Option<Instant>,
     kill: Option<Instant>,
+    /// The child was told to end: it is read on, so that it can; a full pipe would hold it.
+    ends: bool,
+    /// It was told by us: with what it started, which would work on beside the next attempt.
+    tree: Option<Tree>,
 }
 
 /// Runs one child to its end.
@@ -65,35 +73,35 @@ pub(super) async fn attempt(
     let (attempt, resumed) = (run.case.attempts(), !run.plan.sends_prompt());
     let pid = child.pid();
     run.journal.record(journal::Event::AttemptStarted { attempt, pid, resumed });
+    let (quiet, lost) = (run.quiet, Cell::new(false));
     let feed = async {
         if let (Stdin::Taped(tape), Some(pipe)) = (stdin, pipe) {
             // A child that does not read to the end is no fault.
-            let _ = tape.feed(pipe).await;
+            let _ = tape.feed(pipe, |error| tell_lost(&lost, quiet, error)).await;
         }
         std::future::pending::<()>().await;
     };
     tokio::pin!(feed);
     let started = Instant::now();
     let hang_after = run.config.duration("watch.hang_after");
-    let every = LOOK_EVERY.min(hang_after / 4).max(Duration::from_secs(1));
+    let every = look_every(hang_after);
     let mut looks = interval_at(started + FIRST_LOOK.min(every), every);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut turns = interval_at(started + TURN_LOOK_EVERY, TURN_LOOK_EVERY);
     let stillness = Stillness::new(hang_after, started);
-    let mut watched = Watched { stillness, printed: 0, began: Timestamp::now() };
+    let transcript = transcript::Reader::default();
+    let mut watched = Watched { stillness, transcript, printed: 0, began: Timestamp::now() };
     let mut hook = None;
     let mut due = Due::default();
-    let mut stdout = io::stdout().lock();
+    let mut stdout = stdout();
     let exit = loop {
         let seen = tokio::select! {
             biased;
-            happening = child.next() => match happening? {
+            happening = child.next(), if stdout.is_idle() || due.ends => match happening? {
                 Happening::Printed(bytes) => {
                     watched.printed += bytes.len() as u64;
-                    if output.take(&bytes, &mut stdout).is_err() {
-                        // The reader has gone: plain claude would see its pipe closed.
-                        child.close_stdout();
-                    }
+                    // An error is heard of when all is written.
+                    let _ = output.take(&bytes, &mut stdout);
                     output.retrying().map(|status| {
                         let status = status.and_then(|code| u16::try_from(code).ok());
                         Event::Retrying { kind: FailureKind::Api, status }
@@ -101,7 +109,18 @@ pub(super) async fn attempt(
                 }
                 Happening::Ended(exit) => break exit,
             },
-            signal = signals.next() => Some(Event::Signal(signal)),
+            () = stdout.written(), if !stdout.is_idle() => {
+                watched.stillness.moved(Instant::now());
+                if stdout.failed().is_some() {
+                    // The reader has gone: plain claude would see its pipe closed.
+                    child.close_stdout();
+                }
+                None
+            }
+            signal = signals.next() => {
+                due.ends = true;
+                Some(Event::Signal(signal))
+            }
             () = at(due.interrupt) => {
                 due.interrupt = None;
                 child.signal(Signal::SIGINT);
@@ -109,6 +128,7 @@ pub(super) async fn attempt(
             }
             () = at(due.kill) => {
                 due.kill = None;
+                due.tree.iter_mut().for_each(Tree::grow);
                 child.signal(Signal::SIGKILL);
                 None
             }
@@ -122,7 +142,10 @@ pub(super) async fn attempt(
                 }
                 None
             }
-            _ = looks.tick(), if run.case.cut().is_none() => watched.look(run, &child),
+            // While nobody reads, Claude may stand still.
+            _ = looks.tick(), if run.case.cut().is_none() && stdout.is_idle() => {
+                watched.look(run, &child)
+            }
             done = run.doing.next() => Some(run.done(done)),
             () = &mut feed => None,
         };
@@ -136,7 +159,26 @@ pub(super) async fn attempt(
     while let Ok(event) = timeout(Duration::from_millis(1), next_hook(run.hooks.as_ref())).await {
         note_hook(run, event, &mut hook);
     }
+    run.prompt_lost |= lost.get();
+    if let Some(mut tree) = due.tree {
+        tree.grow();
+        tree.kill_below();
+    }
     Ok(Ended { exit, hook })
+}
+
+fn tell_lost(lost: &Cell<bool>, quiet: bool, error: &io::Error) {
+    lost.set(true);
+    if !quiet {
+        say(&format!("the prompt cannot be sent again if this fails: {error}"));
+    }
+}
+
+fn look_every(hang_after: Duration) -> Duration {
+    match hang_after / 4 {
+        Duration::ZERO => LOOK_EVERY,
+        quarter => LOOK_EVERY.min(quarter).max(Duration::from_secs(1)),
+    }
 }
 
 /// What the machine says while a child lives.
@@ -149,6 +191,7 @@ fn carry_out(run: &mut Run, effect: Effect, child: &HeadlessChild, due: &mut Due
         }
         Some(Effect::Pass(signal)) => child.signal(signal),
         Some(Effect::EndChild(_)) => {
+            (due.ends, due.tree) = (true, Some(Tree::of(child.pid())));
             child.signal(Signal::SIGTERM);
             due.kill = Some(Instant::now() + TERMINATE_GRACE);
         }
@@ -163,12 +206,12 @@ impl Watched {
     /// Looks at a living attempt: what is to be told of it.
     fn look(&mut self, run: &Run, child: &HeadlessChild) -> Option<Event> {
         let path = run.session.as_deref().and_then(|id| transcript::find(&run.claude_dir, id));
-        let tail = path.as_deref().and_then(|path| transcript::tail(path).ok());
+        let tail = path.as_deref().and_then(|path| self.transcript.tail(path).ok());
         let retrying = tail.as_ref().and_then(|tail| self.retrying(tail));
         let motion = Motion {
             printed: self.printed,
             transcript: path.as_deref().and_then(of_file),
-            cpu: cpu_alone(child.pid()),
+            cpu: process::cpu_alone(child.pid()),
             excused: tail.is_some_and(|tail| tail.finished || tail.turn == TurnState::ToolOpen),
         };
         let hung = self.stillness.look(Instant::now(), motion);

@@ -4,16 +4,17 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
+use tokio::time::timeout;
 
 use super::attempt::{Ended, attempt};
 use super::recognise::{self, Seen, recognise};
 use super::signals::Signals;
 use super::{Run, now_here};
 use crate::claude::transcript::{self, Tail};
-use crate::launch::headless::{Output, Stdin};
+use crate::launch::headless::{Output, Stdin, stdout};
 use crate::machine::{ChildEnd, Effect, End, Event, Left};
 use crate::plan::{CHILD_SESSION, SessionPlan};
 use crate::watch::{Evidence, ExitReason, Source, Verdict};
@@ -46,7 +47,28 @@ impl Attempts for Children {
 /// Sees the run through.
 pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
     let stdin = Stdin::open(&run.dir);
-    drive(run, &mut Children(stdin)).await
+    let code = drive(run, &mut Children(stdin)).await?;
+    written(code).await
+}
+
+/// Waits until all is written; a signal ends that too. One that ended the run has waited enough.
+async fn written(code: i32) -> io::Result<i32> {
+    const GRACE: Duration = Duration::from_secs(1);
+    let (out, mut signals) = (stdout(), Signals::subscribe()?);
+    let ended_by = |signal: Signal| 128 + signal as i32;
+    let ending = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].map(ended_by);
+    if ending.contains(&code) {
+        let _ = timeout(GRACE, out.written()).await;
+        return Ok(code);
+    }
+    tokio::select! {
+        () = out.written() => match out.failed() {
+            // Nobody reads it any more, as with plain claude.
+            None | Some(io::ErrorKind::BrokenPipe) => Ok(code),
+            Some(kind) => Err(kind.into()),
+        },
+        signal = signals.next() => Ok(ended_by(signal)),
+    }
 }
 
 /// The loop: events to the machine, its effects to the world.
@@ -66,7 +88,7 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
                     }
                     Some(Effect::Launch(start)) => {
                         output.discard();
-                        run.plan_for(start);
+                        run.plan_for(start).await;
                         let ended = attempts.next(run, &mut signals, &mut output).await?;
                         child = Some(ended.exit);
                         let end = conclude(run, &ended, &mut output);
@@ -109,7 +131,7 @@ async fn leave(
 }
 
 fn release(output: &mut Output) -> io::Result<()> {
-    match output.release(&mut io::stdout().lock()) {
+    match output.release(&mut stdout()) {
         // Nobody reads it any more, as with plain claude.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
@@ -151,6 +173,10 @@ fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> ChildEnd {
         crate::unknown::keep_if_unknown(&run.state_dir, &verdict, told.result.as_ref(), &text);
         verdict
     };
+    let mut verdict = verdict;
+    if let Verdict::Failed(failure) = &mut verdict {
+        failure.turn = run.without_prompt(failure.turn);
+    }
     let line = tail.and_then(|tail| tail.last_uuid);
     ChildEnd { exit: ended.exit, verdict, line, sign_in }
 }

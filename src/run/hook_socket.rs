@@ -34,16 +34,15 @@ pub struct HookSocket {
 }
 
 impl HookSocket {
-    /// Listens in the run's directory, or in the runtime directory where that path is too long.
+    /// Listens in the run's directory, or in a safe one elsewhere where that path is too long.
     pub fn bind(run_dir: &Path, run: &str) -> io::Result<Self> {
-        let wanted = run_dir.join("hooks.sock");
-        let path = if wanted.as_os_str().len() <= LONGEST_PATH_BYTES {
-            wanted
-        } else {
-            let dir = crate::paths::runtime_dir();
-            crate::paths::private_dir(&dir)?;
-            dir.join(format!("{run}.sock"))
+        let fits = |path: &PathBuf| path.as_os_str().len() <= LONGEST_PATH_BYTES;
+        let elsewhere = || {
+            let mut dirs = crate::paths::boot_dirs().map(|dir| dir.join(format!("{run}.sock")));
+            dirs.find(fits).ok_or(io::ErrorKind::NotFound)
         };
+        let wanted = Some(run_dir.join("hooks.sock")).filter(fits);
+        let path = wanted.map_or_else(elsewhere, Ok)?;
         // Left behind by a run of the same id that was killed: nobody listens there.
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path)?;

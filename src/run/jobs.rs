@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::claude::transcript::{self, Tail};
 use crate::journal::{self, Event};
-use crate::report::alive;
+use crate::process;
 use crate::service::{Lock, LockName, locks};
 
 /// What is kept of a job.
@@ -110,7 +110,7 @@ fn orphan(state_dir: &Path, name: &str) -> Option<i32> {
         Event::AttemptStarted { pid, .. } => Some((pid, entry.at)),
         _ => None,
     });
-    started.take(1).find(|(pid, at)| alive::is_alive(*pid, *at)).map(|(pid, _)| pid)
+    started.take(1).find(|(pid, at)| process::is_alive(*pid, *at)).map(|(pid, _)| pid)
 }
 
 /// Whether a job may be called so: it names a file.

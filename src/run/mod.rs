@@ -44,6 +44,7 @@ use crate::machine::{Case, End, Policy, Rung, SignInSeen};
 use crate::notice::say;
 use crate::notify::Notifier;
 use crate::plan::LaunchPlan;
+use crate::runs::RunDir;
 use crate::service::{Breaker, Endpoint, Endpoints, Health, Look};
 use crate::watch::{ExitReason, FailureKind};
 use jiff::{Timestamp, ZonedDateTime};
@@ -81,6 +82,10 @@ struct Run {
     environment: Arc<Environment>,
     /// This run's own directory: settings, socket, notice.
     dir: PathBuf,
+    /// Ours for as long as this run lives.
+    _held: RunDir,
+    /// The prompt on standard input could not be kept: it cannot be sent a second time.
+    prompt_lost: bool,
     hooks: Option<HookSocket>,
     service: Rc<Service>,
     quiet: bool,

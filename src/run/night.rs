@@ -75,6 +75,8 @@ fn run_in(dir: &std::path::Path, night: &Night, horizon: &str) -> Run {
     let asleep = Rc::clone(&night.asleep);
     let mode = Mode::Headless;
     Run {
+        _held: RunDir::make(dir, "night"),
+        prompt_lost: false,
         rules: Rules::default(),
         journal: Journal::open(dir, "night"),
         notifier: Notifier::new(&config, "night", false),

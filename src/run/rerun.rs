@@ -6,15 +6,16 @@ use crate::claude::transcript;
 use crate::claude::version::{self, RESUMES_INTERRUPTED_TURN};
 use crate::machine::Start;
 use crate::plan::{CHILD_SESSION, Continuation, SessionPlan};
+use crate::watch::TurnState;
 
 impl Run {
     /// Makes the plan for this start.
-    pub(super) fn plan_for(&mut self, start: Start) {
+    pub(super) async fn plan_for(&mut self, start: Start) {
         match start {
             // The fix before it has made the plan.
             Start::First | Start::Afresh => {}
             Start::Repeat(_) => self.repeat(),
-            Start::Resume => self.resume(self.continuation()),
+            Start::Resume => self.resume(self.continuation().await),
             Start::Open => self.resume(Continuation::Silent),
         }
     }
@@ -31,13 +32,27 @@ impl Run {
     }
 
     /// What may be unfinished is continued by Claude itself where it can: that sends nothing.
-    fn continuation(&self) -> Continuation {
-        let version = || version::of(&self.plan.program, &self.state_dir);
+    async fn continuation(&self) -> Continuation {
         let knows = |version| version >= RESUMES_INTERRUPTED_TURN;
-        if self.case.means().asks && self.version.or_else(version).is_some_and(knows) {
+        let mut version = self.version;
+        if self.case.means().asks && version.is_none() {
+            version = version::of(&self.plan.program, &self.state_dir).await;
+        }
+        if self.case.means().asks && version.is_some_and(knows) {
             Continuation::InterruptedTurn
         } else {
             Continuation::Message
+        }
+    }
+
+    /// What a turn is worth as proof where the prompt is gone (longer than could be kept): it can
+    /// be gone on with, and never be sent again.
+    pub(super) fn without_prompt(&self, turn: TurnState) -> TurnState {
+        match turn {
+            TurnState::NotPrompted if self.prompt_lost => TurnState::Unknown,
+            TurnState::Untouched if self.prompt_lost && in_a_session() => TurnState::Unknown,
+            TurnState::Untouched if self.prompt_lost => TurnState::Partial,
+            turn => turn,
         }
     }
 

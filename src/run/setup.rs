@@ -2,14 +2,13 @@
 //! the run's directory and settings. Management commands are handed to claude here and now.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::io::{self, IsTerminal as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::hook_socket::HookSocket;
 use super::jobs::{self, Job};
@@ -31,13 +30,10 @@ use crate::notice::say;
 use crate::notify::Notifier;
 use crate::paths;
 use crate::plan::{LaunchPlan, SessionPlan};
+use crate::runs::{self, RunDir};
 use crate::service::endpoint;
 use crate::service::{Breaker, HttpLook, Network};
 use crate::watch::is_typable;
-
-/// Directories of runs that ended are kept this long: a background process of Claude may still
-/// use the settings in one.
-const KEEP_RUN_DIRS: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Says `off` for plain claude.
 const SWITCH: &str = "CLAUDE_SAFE";
@@ -89,7 +85,8 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
         Way::Watched(mode) => (mode, false),
         Way::SignIn => (Mode::Terminal, true),
     };
-    let job = args.job.as_deref().map(|name| Job::take(&usable_state_dir(), name));
+    let state_dir = paths::usable_state_dir();
+    let job = args.job.as_deref().map(|name| Job::take(&state_dir, name));
     let job = match job.transpose() {
         Ok(job) => job,
         Err(busy) => {
@@ -105,7 +102,7 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.and_then(|runtime| {
         let code = runtime.block_on(async {
-            let mut run = prepare(config, rules, claude, user, mode, args)?;
+            let mut run = prepare(config, rules, claude, user, mode, args, state_dir);
             run.take_up(job);
             let code = match mode {
                 _ if signs_in => login::run(&mut run).await,
@@ -193,12 +190,11 @@ fn prepare(
     user: ClaudeArgs,
     mode: Mode,
     args: &RunArgs,
-) -> io::Result<Run> {
+    state_dir: PathBuf,
+) -> Run {
     let id = format!("{:08x}", fastrand::u32(..));
-    let state_dir = usable_state_dir();
     crate::logging::start(&state_dir, config.get("log.level").0);
-    let run_dir = state_dir.join("runs").join(&id);
-    paths::private_dir(&run_dir)?;
+    let run_dir = RunDir::make(&state_dir, &id);
     let cwd = std::env::current_dir().unwrap_or_default();
     let version = version::at_hand(&claude, &state_dir);
     let mut journal = Journal::open(&state_dir, &id);
@@ -218,10 +214,10 @@ fn prepare(
     let given = given.map_or(Given::Nothing, |value| Given::read(&value, &cwd, ours));
     let environment = Environment::of_claude(&user, given.settings(), &cwd, mode == Mode::Terminal);
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let hooks = HookSocket::bind(&run_dir, &id)
+    let hooks = HookSocket::bind(run_dir.path(), &id)
         .inspect_err(|error| tracing::warn!(%error, "no hooks in this run"))
         .ok();
-    additions::add(&mut plan, given, hooks.as_ref(), mode, &config, &run_dir);
+    additions::add(&mut plan, given, hooks.as_ref(), mode, &config, run_dir.path());
     let environment = Arc::new(environment);
     let endpoints = endpoint::in_use(&*environment);
     let network = Arc::clone(&environment);
@@ -249,7 +245,7 @@ fn prepare(
         typable: is_typable(&plan.message).is_ok(),
     };
     let case = Case::new(policy, means, facts, fastrand::u64(..));
-    let run = Run {
+    Run {
         quiet: args.quiet || config.switch("headless.quiet"),
         notifier: Notifier::new(&config, &id, set("TMUX")),
         config,
@@ -264,7 +260,9 @@ fn prepare(
         state_dir,
         claude_dir,
         environment,
-        dir: run_dir,
+        dir: run_dir.path().to_owned(),
+        _held: run_dir,
+        prompt_lost: false,
         hooks,
         service: Rc::new(service),
         version,
@@ -272,8 +270,7 @@ fn prepare(
         job: None,
         plan,
         user,
-    };
-    Ok(run)
+    }
 }
 
 impl Run {
@@ -294,37 +291,10 @@ impl Run {
     }
 }
 
-/// The state directory, or one for this boot where the home cannot be written to.
-fn usable_state_dir() -> PathBuf {
-    let own_temporary =
-        std::env::temp_dir().join(format!("claude-safe-{}", nix::unistd::geteuid()));
-    let usable = |dir: &PathBuf| {
-        let runs = dir.join("runs");
-        paths::private_dir(&runs).is_ok()
-            && nix::unistd::access(&runs, nix::unistd::AccessFlags::W_OK).is_ok()
-            // In a shared directory someone else may have made one of this name.
-            && std::fs::metadata(dir)
-                .is_ok_and(|meta| meta.uid() == nix::unistd::geteuid().as_raw())
-    };
-    [paths::state_dir(), paths::runtime_dir()].into_iter().find(usable).unwrap_or(own_temporary)
-}
-
 async fn finish(run: Run) {
     /// What is still telling someone gets this long.
     const NOTIFIERS: Duration = Duration::from_secs(2);
     run.notifier.finish(NOTIFIERS).await;
     status_line::end(&run.dir);
-    let _ = io::stdout().flush();
-    prune_run_dirs(&run.state_dir.join("runs"));
-}
-
-fn prune_run_dirs(runs: &Path) {
-    let Ok(entries) = std::fs::read_dir(runs) else { return };
-    for entry in entries.flatten() {
-        let modified = entry.metadata().and_then(|meta| meta.modified());
-        let age = modified.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-        if age.is_some_and(|age| age > KEEP_RUN_DIRS) {
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
+    runs::prune(&run.state_dir);
 }

@@ -33,8 +33,14 @@ pub(super) struct Stillness {
 }
 
 impl Stillness {
+    /// Without a time (zero) nothing counts as hung.
     pub(super) fn new(after: Duration, now: Instant) -> Self {
         Self { after, since: now, last: None }
+    }
+
+    /// Something else moved.
+    pub(super) fn moved(&mut self, now: Instant) {
+        self.since = now;
     }
 
     /// Takes a look in: whether it has been still for long enough.
@@ -52,7 +58,7 @@ impl Stillness {
             self.since = now;
         }
         self.last = Some((now, motion));
-        now.duration_since(self.since) >= self.after
+        !self.after.is_zero() && now.duration_since(self.since) >= self.after
     }
 }
 
@@ -62,35 +68,6 @@ pub(super) fn of_file(path: &Path) -> Option<(u64, SystemTime)> {
     Some((meta.len(), meta.modified().ok()?))
 }
 
-/// The CPU time of a process that has no child. One that has waits for it: for a hook, a server,
-/// a task in the background, which may take as long as they like.
-#[cfg(target_os = "linux")]
-pub(super) fn cpu_alone(process: i32) -> Option<Duration> {
-    let is_child = |pid| parent_and_ticks(pid).is_some_and(|(parent, _)| parent == process);
-    let mut all = std::fs::read_dir("/proc").ok()?.flatten();
-    let has_children =
-        all.any(|entry| entry.file_name().to_str().is_some_and(|n| n.parse().is_ok_and(is_child)));
-    let (_, ticks) = parent_and_ticks(process).filter(|_| !has_children)?;
-    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
-    Some(Duration::from_millis(ticks * 1000 / u64::try_from(per_second).ok()?))
-}
-
-/// Other systems do not tell without a program of their own: there nothing counts as hung.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn cpu_alone(_process: i32) -> Option<Duration> {
-    None
-}
-
-/// A process's parent, and the ticks it and its ended children used.
-#[cfg(target_os = "linux")]
-fn parent_and_ticks(pid: i32) -> Option<(i32, u64)> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold anything; the fields begin behind its last parenthesis.
-    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-    let ticks: u64 = fields.get(11..15)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
-    Some((fields.get(1)?.parse().ok()?, ticks))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +75,15 @@ mod tests {
     fn motion(printed: u64, cpu_ms: u64) -> Motion {
         let cpu = Some(Duration::from_millis(cpu_ms));
         Motion { printed, transcript: None, cpu, excused: false }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_time_nothing_ever_counts_as_still() {
+        let zero = Instant::now();
+        let mut still = Stillness::new(Duration::ZERO, zero);
+        for hour in 0..100 {
+            assert!(!still.look(zero + Duration::from_secs(3600 * hour), motion(5, 1000)));
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -122,22 +108,5 @@ mod tests {
             assert!(!still.look(minute(2), moving), "{moving:?}");
             assert!(!still.look(minute(3), moving), "{moving:?}");
         }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_process_with_a_child_is_never_still() {
-        let mut child = std::process::Command::new("sh")
-            .args(["-c", "read -r line"])
-            .stdin(std::process::Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        let own = i32::try_from(std::process::id()).expect("a pid");
-        let other = i32::try_from(child.id()).expect("a pid");
-        assert!(cpu_alone(other).is_some());
-        assert_eq!(cpu_alone(own), None);
-        assert_eq!(cpu_alone(i32::MAX), None);
-        drop(child.stdin.take());
-        child.wait().expect("it ended");
     }
 }

@@ -13,10 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use super::locks::{self, Lock, LockName};
+use super::locks::{self, Lock, LockName, Locked};
 use super::pace::{Millis, Pace, Ticket};
 use super::probe::Sighting;
 use super::schedule::{TRY_ANYWAY_AFTER, may_try};
@@ -294,7 +293,7 @@ impl Breaker {
         result
     }
 
-    async fn locked(&self) -> io::Result<Flock<File>> {
+    async fn locked(&self) -> io::Result<Locked> {
         crate::paths::private_dir(&self.state_dir)?;
         crate::paths::private_dir(&self.state_dir.join("breaker"))?;
         let mut file = OpenOptions::new()
@@ -305,10 +304,9 @@ impl Breaker {
             .mode(0o600)
             .open(&self.file)?;
         for _ in 0..LOCK_TRIES {
-            file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            file = match Locked::take(file)? {
                 Ok(locked) => return Ok(locked),
-                Err((file, nix::errno::Errno::EWOULDBLOCK)) => file,
-                Err((_, error)) => return Err(error.into()),
+                Err(file) => file,
             };
             tokio::time::sleep(LOCK_RETRY).await;
         }

@@ -37,11 +37,11 @@ pub(super) fn exchange(
     etag: Option<&str>,
     cap: u64,
 ) -> Result<Answer, (Obstacle, String)> {
-    let (host, shown) = (super::endpoint::host_of(url), super::endpoint::authority_of(url));
-    if let Some(why) = network.barred(host) {
+    let shown = super::endpoint::authority_of(url);
+    if let Some(why) = network.barred(url) {
         return Err((Obstacle::ProxyUnsupported, why.to_owned()));
     }
-    let proxy = network.proxy_for(host);
+    let proxy = network.proxy_for(url);
     let through_proxy = proxy.is_some();
     let roots = RootCerts::new_with_certs(network.roots());
     let agent: Agent = Agent::config_builder()

@@ -3,14 +3,12 @@
 //! free again when it is dropped or its process dies (measured: within 2 ms of a SIGKILL).
 //! Never blocks: a stopped process (Ctrl-Z) may keep a lock for hours.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
+use std::ops::Deref;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 
 /// Between two tries to get a lock that another process holds.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -32,6 +30,8 @@ pub enum LockName<'a> {
     Session(&'a str),
     /// Running the job of this name.
     Job(&'a str),
+    /// Moving the journal aside.
+    Journal,
 }
 
 impl LockName<'_> {
@@ -47,17 +47,49 @@ impl LockName<'_> {
             Self::Update => "update".to_owned(),
             Self::Clear(dir) => format!("clear-{}", of_dir(dir)),
             Self::Launch(dir) => format!("launch-{}", of_dir(dir)),
+            Self::Journal => "journal".to_owned(),
             Self::Session(id) => format!("session-{}", digest(id.as_bytes())),
             Self::Job(name) => format!("job-{}", digest(name.as_bytes())),
         }
     }
 }
 
+/// A file that this process has locked. Dropped it is free at once, even where a child that is
+/// just being started has a copy of the descriptor.
+#[derive(Debug)]
+pub struct Locked(File);
+
+impl Locked {
+    /// Locks it if it is free; else it comes back.
+    pub fn take(file: File) -> io::Result<Result<Self, File>> {
+        match file.try_lock() {
+            Ok(()) => Ok(Ok(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(Err(file)),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing it frees it too, in the end.
+        let _ = self.0.unlock();
+    }
+}
+
+impl Deref for Locked {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
 /// A held lock.
 #[derive(Debug)]
 pub struct Lock {
-    // Declared for its drop, which closes the descriptor and so frees the lock.
-    _file: Flock<File>,
+    // Declared for its drop, which frees the lock.
+    _file: Locked,
     path: PathBuf,
 }
 
@@ -87,11 +119,7 @@ pub fn try_lock(state_dir: &Path, name: LockName<'_>) -> io::Result<Option<Lock>
             .truncate(false)
             .mode(0o600)
             .open(&path)?;
-        let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => file,
-            Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
-            Err((_, error)) => return Err(error.into()),
-        };
+        let Ok(file) = Locked::take(file)? else { return Ok(None) };
         let held = file.metadata()?;
         let named = std::fs::metadata(&path);
         if !named.is_ok_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino())) {
@@ -99,7 +127,7 @@ pub fn try_lock(state_dir: &Path, name: LockName<'_>) -> io::Result<Option<Lock>
         }
         // For people only; nothing relies on it.
         file.set_len(0)?;
-        let _ = writeln!(file, "{}", std::process::id());
+        let _ = writeln!(&*file, "{}", std::process::id());
         return Ok(Some(Lock { _file: file, path }));
     }
 }

@@ -10,7 +10,8 @@ pub mod pace;
 mod page_cache;
 pub mod probe;
 pub mod schedule;
-pub mod scripted;
+#[cfg(test)]
+mod scripted;
 #[cfg(test)]
 mod simulation;
 pub mod status_page;
@@ -24,6 +25,7 @@ pub use locks::{Lock, LockName};
 pub use network::Network;
 pub use page_cache::{PageSeen, status_page};
 pub use probe::{HttpLook, Look, Obstacle, Sighting};
-pub use scripted::ScriptedLook;
+#[cfg(test)]
+pub(crate) use scripted::ScriptedLook;
 pub use turns::Turns;
 pub use wait::{look_again, look_once, until_up};

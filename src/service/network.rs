@@ -2,6 +2,7 @@
 //! same variables as Claude Code reads. In: a look-up of variables, certificate files. Out:
 //! values for the HTTP client. Sends nothing; a proxy's password never enters `Debug` or text.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 
 use rustls_native_certs::CertificateResult;
@@ -15,7 +16,7 @@ pub struct Network {
     proxy: Option<String>,
     /// Claude cannot speak to a proxy of this kind.
     unsupported: Option<String>,
-    no_proxy: Vec<String>,
+    no_proxy: Vec<Direct>,
     roots: Vec<Certificate<'static>>,
     /// What is wrong with the settings, one line each, for people.
     pub problems: Vec<String>,
@@ -55,8 +56,8 @@ impl Network {
             problems.push(format!("{name} is not the address of a proxy this program can use"));
         }
         let no_proxy = env.var("no_proxy").or_else(|| env.var("NO_PROXY")).unwrap_or_default();
-        let no_proxy = no_proxy.split([',', ' ']).filter(|entry| !entry.is_empty());
-        let no_proxy = no_proxy.map(str::to_ascii_lowercase).collect();
+        let no_proxy = no_proxy.split(|c: char| c == ',' || c.is_whitespace());
+        let no_proxy = no_proxy.filter(|entry| !entry.is_empty()).map(Direct::read).collect();
         let mut roots = system_roots(env, &mut problems);
         if let Some(file) = env.var("NODE_EXTRA_CA_CERTS") {
             match extra_roots(Path::new(&file)) {
@@ -68,17 +69,17 @@ impl Network {
         Self { proxy, unsupported, no_proxy, roots, problems }
     }
 
-    /// The proxy for this host, if one is to be used.
+    /// The proxy for this address, if one is to be used.
     #[must_use]
-    pub fn proxy_for(&self, host: &str) -> Option<ureq::Proxy> {
-        let proxy = self.proxy.as_deref().filter(|_| !self.bypasses(host))?;
+    pub fn proxy_for(&self, url: &str) -> Option<ureq::Proxy> {
+        let proxy = self.proxy.as_deref().filter(|_| !self.bypasses(url))?;
         ureq::Proxy::new(proxy).ok()
     }
 
-    /// Why this host cannot be reached at all: what proxy stands before it.
+    /// Why this address cannot be reached at all: what proxy stands before it.
     #[must_use]
-    pub fn barred(&self, host: &str) -> Option<&str> {
-        self.unsupported.as_deref().filter(|_| !self.bypasses(host))
+    pub fn barred(&self, url: &str) -> Option<&str> {
+        self.unsupported.as_deref().filter(|_| !self.bypasses(url))
     }
 
     /// The proxy's host and port, without its credentials; `None` without a proxy.
@@ -97,19 +98,90 @@ impl Network {
         &self.roots
     }
 
-    fn bypasses(&self, host: &str) -> bool {
-        let host = host.to_ascii_lowercase();
-        self.no_proxy.iter().any(|entry| {
-            let entry = entry.split(':').next().unwrap_or(entry);
-            let suffix = entry.strip_prefix("*.").or_else(|| entry.strip_prefix('.'));
-            entry == "*"
-                || host == entry
-                || suffix.is_some_and(|suffix| {
-                    host == suffix
-                        || host.strip_suffix(suffix).is_some_and(|sub| sub.ends_with('.'))
-                })
-        })
+    fn bypasses(&self, url: &str) -> bool {
+        let (host, port) = host_and_port(url);
+        self.no_proxy.iter().any(|entry| entry.names(&host, port))
     }
+}
+
+/// An entry of `NO_PROXY`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Direct {
+    /// `*`
+    All,
+    /// A host, or with a leading dot all below a domain; only at this port, if one is named.
+    Host(String, Option<u16>),
+    /// Addresses that begin with these bits.
+    Range(IpAddr, u32),
+}
+
+impl Direct {
+    fn read(entry: &str) -> Self {
+        let entry = entry.to_ascii_lowercase();
+        let (address, bits) = entry.split_once('/').unwrap_or((&entry, ""));
+        if let (Ok(address), Ok(bits)) = (address.parse(), bits.parse()) {
+            return Self::Range(address, bits);
+        }
+        if entry == "*" {
+            return Self::All;
+        }
+        let (host, port) = host_and_port(entry.strip_prefix("*.").unwrap_or(&entry));
+        let below = if entry.starts_with("*.") { "." } else { "" };
+        Self::Host(format!("{below}{host}"), port)
+    }
+
+    fn names(&self, host: &str, port: Option<u16>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Range(range, bits) => {
+                host.parse().is_ok_and(|address| is_within(address, *range, *bits))
+            }
+            Self::Host(_, Some(only)) if port.is_some_and(|port| port != *only) => false,
+            Self::Host(name, _) => match name.strip_prefix('.') {
+                Some(domain) => host == domain || host.ends_with(name),
+                None => host == name,
+            },
+        }
+    }
+}
+
+fn is_within(address: IpAddr, range: IpAddr, bits: u32) -> bool {
+    match (address, range) {
+        (IpAddr::V4(address), IpAddr::V4(range)) => {
+            (address.to_bits() ^ range.to_bits()).leading_zeros() >= bits.min(32)
+        }
+        (IpAddr::V6(address), IpAddr::V6(range)) => {
+            (address.to_bits() ^ range.to_bits()).leading_zeros() >= bits.min(128)
+        }
+        _ => false,
+    }
+}
+
+/// The host of an address or a URL in small letters, an IPv6 one in its shortest form and without
+/// brackets, and the port.
+fn host_and_port(url: &str) -> (String, Option<u16>) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    let (host, port) = match authority.rsplit_once(':') {
+        // More than one colon is an address, unless brackets show where it ends.
+        Some((host, port)) if is_port(port) && (!host.contains(':') || host.ends_with(']')) => {
+            (host, port.parse().ok())
+        }
+        _ => (authority, None),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+    let host = match host.parse::<Ipv6Addr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => host.to_ascii_lowercase(),
+    };
+    let of_scheme = match scheme {
+        "https" => Some(443),
+        "http" => Some(80),
+        _ => None,
+    };
+    (host, port.or(of_scheme))
 }
 
 /// Claude Code says `UnsupportedProxyProtocol` to these (measured on 2.1.330).
@@ -169,9 +241,27 @@ mod tests {
     fn hosts_named_in_no_proxy_are_reached_directly() {
         let network = network(&[
             ("HTTPS_PROXY", "http://proxy:1"),
-            ("NO_PROXY", "localhost,.corp, *.lan,10.0.0.1:443"),
+            (
+                "NO_PROXY",
+                "localhost,.corp, *.lan,10.0.0.1:443\t::1\n[fd00::1]:8443 Gate.Way. 10.1.0.0/16,fe80::/10,,",
+            ),
         ]);
         for (host, direct) in [
+            ("https://10.0.0.1", true),
+            ("https://10.0.0.1:8443/v1", false),
+            ("http://[::1]:4000/v1/messages", true),
+            ("https://[0:0:0:0:0:0:0:1]", true),
+            ("::1", true),
+            ("https://[::2]", false),
+            ("https://[fd00::1]:8443/", true),
+            ("https://[fd00::1]/", false),
+            ("https://gate.way", true),
+            ("https://user:pw@gateway.lan:8080/x?y", true),
+            ("https://10.1.255.255:9", true),
+            ("https://10.2.0.1", false),
+            ("https://[fe80::7]", true),
+            ("https://[fec0::7]", false),
+            ("lan", true),
             ("localhost", true),
             ("LOCALHOST", true),
             ("a.corp", true),

@@ -1,5 +1,8 @@
 //! Ctrl-C and SIGTERM end a run at once, while it waits and while Claude works.
 
+use std::fs;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -91,4 +94,52 @@ fn a_reader_that_leaves_early_ends_the_run_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+/// A claude that prints more than a pipe holds, and a reader that takes nothing.
+#[test]
+fn a_reader_that_stands_still_does_not_keep_a_signal_from_ending_the_run() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        for format in ["text", "stream-json"] {
+            let mut stage = Stage::new(SignIn::Valid);
+            let claude = stage.sandbox.home().join("claude");
+            fs::write(&claude, "#!/bin/sh\nyes | head -c 300000\n").unwrap();
+            fs::set_permissions(&claude, fs::Permissions::from_mode(0o755)).unwrap();
+            stage.sandbox.env("CLAUDE_SAFE_CLAUDE", claude.to_str().unwrap());
+            let mut command = stage.safe(&["-p", "hi", "--output-format", format]);
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            let full = || {
+                let mut waiting: nix::libc::c_int = 0;
+                let stdout = child.stdout.as_ref().unwrap().as_raw_fd();
+                // SAFETY: the descriptor is open, and the number is written to.
+                unsafe { nix::libc::ioctl(stdout, nix::libc::FIONREAD, &raw mut waiting) };
+                (waiting >= 65_536).then_some(())
+            };
+            assert!(wait_until(SOON, full).is_some(), "{format}: nothing was printed");
+            let sent = send(&child, signal);
+            let ended = wait_until(SOON, || child.try_wait().unwrap());
+            let code_seen = ended.and_then(|status| status.code());
+            assert_eq!(code_seen, Some(code), "{format}: {:?} after {signal}", sent.elapsed());
+        }
+    }
+}
+
+#[test]
+fn a_slow_reader_gets_every_byte() {
+    use std::io::Read as _;
+    let mut stage = Stage::new(SignIn::Valid);
+    let claude = stage.sandbox.home().join("claude");
+    fs::write(&claude, "#!/bin/sh\nyes | head -c 300000\n").unwrap();
+    fs::set_permissions(&claude, fs::Permissions::from_mode(0o755)).unwrap();
+    stage.sandbox.env("CLAUDE_SAFE_CLAUDE", claude.to_str().unwrap());
+    let mut child = start(&stage);
+    let (mut read, mut piece) = (0, [0; 1000]);
+    loop {
+        match child.stdout.as_mut().unwrap().read(&mut piece).unwrap() {
+            0 => break,
+            more => read += more,
+        }
+    }
+    assert_eq!((read, child.wait().unwrap().code()), (300_000, Some(0)));
 }

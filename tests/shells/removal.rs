@@ -79,8 +79,9 @@ fn state_is_not_removed_under_a_run_that_goes_on() {
     let home = Home::new();
     let journal = home.state().join("journal.jsonl");
     let entry = format!(
-        "{{\"at\":\"2026-11-01T00:00:00Z\",\"run\":\"0badcafe\",\"event\":\"run_started\",\
+        "{{\"at\":\"{}\",\"run\":\"0badcafe\",\"event\":\"run_started\",\
          \"pid\":{},\"cwd\":\"/\",\"mode\":\"headless\",\"claude_version\":null,\"job\":null}}\n",
+        jiff::Timestamp::now(),
         std::process::id()
     );
     Home::write(&journal, &entry);

@@ -6,6 +6,7 @@
 mod guard;
 mod output;
 mod stdin;
+mod writer;
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 
 pub use output::{Attempt, Output};
 pub use stdin::{Stdin, Tape};
+pub use writer::{Writer, stdout};
 
 use crate::claude::args::OutputFormat;
 use crate::plan::LaunchPlan;

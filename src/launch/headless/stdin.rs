@@ -9,6 +9,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::stat::{SFlag, fstat};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::ChildStdin;
@@ -45,28 +46,44 @@ impl Stdin {
 /// What has been read so far, and what is still to come.
 #[derive(Debug)]
 pub struct Tape {
-    memory: Vec<u8>,
-    spilled: Option<File>,
+    kept: Kept,
     spill_path: PathBuf,
     more: Option<mpsc::Receiver<Vec<u8>>>,
     ended: bool,
 }
 
+/// Where what has been read lies.
+#[derive(Debug)]
+enum Kept {
+    Memory(Vec<u8>),
+    File(File),
+    /// It could not be kept (a full disk): it was passed on once, and that is all.
+    Lost,
+}
+
 impl Tape {
     fn new(spill_path: PathBuf) -> Self {
-        Self { memory: Vec::new(), spilled: None, spill_path, more: None, ended: false }
+        Self { kept: Kept::Memory(Vec::new()), spill_path, more: None, ended: false }
     }
 
     /// Writes all of it to a child: first what is kept, then the rest as it arrives. Ends when
-    /// our stdin ended or the child closed its own.
+    /// our stdin ended or the child closed its own. What cannot be kept is passed on all the
+    /// same: `lost` hears why it cannot be given to another child.
     ///
     /// Cancelling it loses nothing: a chunk is kept before it is passed on.
-    pub async fn feed(&mut self, mut child: ChildStdin) -> io::Result<()> {
+    pub async fn feed(
+        &mut self,
+        mut child: ChildStdin,
+        mut lost: impl FnMut(&io::Error),
+    ) -> io::Result<()> {
         self.replay(&mut child).await?;
         while !self.ended {
             match self.receiver().recv().await {
                 Some(chunk) => {
-                    self.keep(&chunk)?;
+                    if let Err(error) = self.keep(&chunk) {
+                        self.kept = Kept::Lost;
+                        lost(&error);
+                    }
                     child.write_all(&chunk).await?;
                 }
                 None => self.ended = true,
@@ -76,22 +93,30 @@ impl Tape {
     }
 
     async fn replay(&mut self, child: &mut ChildStdin) -> io::Result<()> {
-        if let Some(file) = &mut self.spilled {
-            file.seek(SeekFrom::Start(0))?;
-            let mut buffer = vec![0; CHUNK_BYTES];
-            loop {
-                let read = file.read(&mut buffer)?;
-                if read == 0 {
-                    break;
+        match &mut self.kept {
+            Kept::Memory(bytes) => child.write_all(bytes).await,
+            Kept::File(file) => {
+                file.seek(SeekFrom::Start(0))?;
+                let mut buffer = vec![0; CHUNK_BYTES];
+                loop {
+                    let read = file.read(&mut buffer)?;
+                    if read == 0 {
+                        return Ok(());
+                    }
+                    child.write_all(&buffer[..read]).await?;
                 }
-                child.write_all(&buffer[..read]).await?;
             }
+            // Whoever launches asks first; half a prompt is worse than none.
+            Kept::Lost => Err(io::ErrorKind::NotFound.into()),
         }
-        child.write_all(&self.memory).await
     }
 
     fn keep(&mut self, chunk: &[u8]) -> io::Result<()> {
-        if self.spilled.is_none() && self.memory.len() + chunk.len() > MEMORY_CAP_BYTES {
+        if let Kept::Memory(bytes) = &mut self.kept {
+            if bytes.len() + chunk.len() <= MEMORY_CAP_BYTES {
+                bytes.extend_from_slice(chunk);
+                return Ok(());
+            }
             let mut file = std::fs::OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -100,19 +125,15 @@ impl Tape {
                 .open(&self.spill_path)?;
             // Nameless from now on: it is gone when we are.
             std::fs::remove_file(&self.spill_path)?;
-            file.write_all(&self.memory)?;
-            self.memory = Vec::new();
-            self.spilled = Some(file);
+            file.write_all(bytes)?;
+            self.kept = Kept::File(file);
         }
-        match &mut self.spilled {
-            Some(file) => {
+        match &mut self.kept {
+            Kept::File(file) => {
                 file.seek(SeekFrom::End(0))?;
                 file.write_all(chunk)
             }
-            None => {
-                self.memory.extend_from_slice(chunk);
-                Ok(())
-            }
+            Kept::Memory(_) | Kept::Lost => Ok(()),
         }
     }
 
@@ -122,12 +143,23 @@ impl Tape {
         self.more.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(4);
             std::thread::spawn(move || {
-                let mut stdin = io::stdin().lock();
+                let (fd, mut stdin) = (io::stdin(), io::stdin().lock());
                 loop {
                     let mut chunk = vec![0; CHUNK_BYTES];
                     match stdin.read(&mut chunk) {
-                        Ok(0) | Err(_) => break,
+                        Ok(0) => break,
                         Ok(read) => chunk.truncate(read),
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                        // Whoever shares it with us may have made it so.
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            let mut more = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+                            let _ = nix::poll::poll(&mut more, PollTimeout::NONE);
+                            continue;
+                        }
+                        Err(error) => {
+                            tracing::warn!(%error, "standard input cannot be read on");
+                            break;
+                        }
                     }
                     if sender.blocking_send(chunk).is_err() {
                         break;
@@ -136,5 +168,47 @@ impl Tape {
             });
             receiver
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    /// What a child reads of three megabytes, and how often the loss was told.
+    async fn fed(tape: &mut Tape) -> (String, u32) {
+        let mut counter = tokio::process::Command::new("cksum")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("started");
+        let pipe = counter.stdin.take().expect("piped");
+        let mut told = 0;
+        let _ = tape.feed(pipe, |_| told += 1).await;
+        let output = counter.wait_with_output().await.expect("it ends");
+        (String::from_utf8(output.stdout).expect("text"), told)
+    }
+
+    fn tape(spill_path: PathBuf) -> Tape {
+        let (sender, receiver) = mpsc::channel(64);
+        for part in 0..48 {
+            sender.try_send(vec![part; CHUNK_BYTES]).expect("room");
+        }
+        Tape { more: Some(receiver), ..Tape::new(spill_path) }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_kept_is_passed_on_whole_and_once() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut kept = tape(dir.path().join("stdin"));
+        let (whole, told) = fed(&mut kept).await;
+        assert!(whole.contains(&(48 * CHUNK_BYTES).to_string()) && told == 0, "{whole}");
+        assert_eq!(fed(&mut kept).await, (whole.clone(), 0), "as often as it is asked for");
+        // As where the disk is full.
+        let mut lost = tape(dir.path().join("missing/stdin"));
+        assert_eq!(fed(&mut lost).await, (whole, 1));
+        assert!(fed(&mut lost).await.0.contains(" 0"), "never a part of it");
     }
 }

@@ -27,7 +27,6 @@ mod descriptor;
 mod job_control;
 mod pty;
 mod relay;
-mod session;
 mod signals;
 mod tty;
 

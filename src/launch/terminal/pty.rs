@@ -25,9 +25,9 @@ use tokio::process::Child;
 
 use super::descriptor::Descriptor;
 use super::job_control::LineMode;
-use super::session;
 use super::tty::Tty;
 use crate::launch::is_ignored;
+use crate::process;
 use crate::watch::ExitReason;
 
 /// A read that brought this much (bytes) is likely followed by more; a shorter one is the end of a
@@ -259,7 +259,7 @@ impl PtyChild {
     /// SIGKILL for the child and everything it started.
     pub(super) fn kill_all(&self) {
         if self.process.id().is_some() {
-            session::kill_all(self.pid);
+            process::kill_tree(self.pid.as_raw());
         }
     }
 }

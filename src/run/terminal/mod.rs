@@ -51,7 +51,7 @@ pub(in crate::run) async fn drive(
                         crate::notice::ring(&bytes);
                     }
                     Some(Effect::Launch(start)) => {
-                        run.plan_for(start);
+                        run.plan_for(start).await;
                         tty.unread(&std::mem::take(&mut kept));
                         let end = child(run, &mut tty).await?;
                         exit = Some(end.exit);

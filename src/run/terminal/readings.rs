@@ -15,13 +15,20 @@ pub(super) struct Witness {
     pid: i32,
     launched: SystemTime,
     transcript: Option<PathBuf>,
+    reader: transcript::Reader,
     vim: Option<String>,
 }
 
 impl Witness {
     /// Of a child started now.
     pub(super) fn new(pid: i32) -> Self {
-        Self { pid, launched: SystemTime::now(), transcript: None, vim: None }
+        Self {
+            pid,
+            launched: SystemTime::now(),
+            transcript: None,
+            reader: transcript::Reader::default(),
+            vim: None,
+        }
     }
 
     /// Learns from a hook or a status line call.
@@ -48,7 +55,7 @@ impl Witness {
                 .and_then(|id| transcript::find(&run.claude_dir, id))
                 .or_else(|| self.newest(run));
         }
-        let tail = self.transcript.as_deref().and_then(|path| transcript::tail(path).ok());
+        let tail = self.transcript.as_deref().and_then(|path| self.reader.tail(path).ok());
         let session = run.session.clone();
         Readings {
             foreign_writer: session
