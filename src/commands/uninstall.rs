@@ -22,6 +22,7 @@ const STATE: &[&str] = &[
     "journal.jsonl",
     "locks",
     "log",
+    "replaced",
     "runs",
     "shims",
     "status-page.json",
