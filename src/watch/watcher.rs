@@ -210,6 +210,16 @@ impl Watcher {
         read.tail.failure.as_ref().filter(|line| line.at.is_some_and(|at| at >= self.launched))
     }
 
+    /// Keys need a moment to show, so an empty box before that proves nothing; but after Enter,
+    /// once the turn is over, there is nothing left to show.
+    fn forget_typing(&mut self, now: Instant, look: &Look, read: &Readings) {
+        let busy = look.is_busy() || read.status == Some(Status::Busy);
+        let shown = self.typed.is_some_and(|at| now.saturating_duration_since(at) >= SETTLED);
+        if (shown || (self.typed_enter && !busy)) && self.box_is_empty(look, read) {
+            self.typed = None;
+        }
+    }
+
     /// Whether nobody's text is in the box. A hint without its dimness counts after a failure
     /// that the hook told, while Claude says that it is idle, if nothing was typed since.
     fn box_is_empty(&self, look: &Look, read: &Readings) -> bool {
@@ -235,12 +245,7 @@ impl Watcher {
         self.looked = Some(now);
         self.dirty = (!self.settled(now)).then_some(now);
         let busy = look.is_busy() || read.status == Some(Status::Busy);
-        // keys need a moment to show, so an empty box before that proves nothing; but after
-        // Enter, once the turn is over, there is nothing left to show
-        let shown = self.typed.is_some_and(|at| now.saturating_duration_since(at) >= SETTLED);
-        if (shown || (self.typed_enter && !busy)) && self.box_is_empty(look, read) {
-            self.typed = None;
-        }
+        self.forget_typing(now, look, read);
         if busy {
             return None;
         }

@@ -53,7 +53,7 @@ impl Scene {
         found.map(|failure| failure.kind)
     }
 
-    fn may_type(&self) -> Result<(), WhyNot> {
+    fn may_type(&mut self) -> Result<(), WhyNot> {
         self.watcher.may_type(self.after(3000), &self.look, &self.read)
     }
 }
@@ -121,8 +121,8 @@ fn every_reason_not_to_type_is_heeded() {
     };
     for (change, why) in [
         ((|s| s.watcher.hook(s.start, Hook::Prompt)) as fn(&mut Scene), WhyNot::NotFailed),
-        (|s| s.watcher.input(s.start, Input::Text), WhyNot::UserTyped),
-        (|s| s.watcher.input(s.start, Input::Paste), WhyNot::UserTyped),
+        (|s| s.watcher.input(s.after(2000), Input::Text), WhyNot::UserTyped),
+        (|s| s.watcher.input(s.after(2000), Input::Paste), WhyNot::UserTyped),
         (|s| s.look.title = Title::Busy, WhyNot::Busy),
         (|s| s.look.interruptible = true, WhyNot::Busy),
         (|s| s.look.limit_wait = true, WhyNot::Busy),
@@ -154,10 +154,10 @@ fn every_reason_not_to_type_is_heeded() {
 #[test]
 fn a_box_seen_empty_after_the_last_key_forgets_the_typing() {
     let mut scene = Scene::failed();
-    scene.watcher.input(scene.after(100), Input::Text);
-    scene.judge(600);
+    scene.watcher.input(scene.after(1500), Input::Text);
+    scene.judge(2000);
     assert_eq!(scene.may_type(), Err(WhyNot::UserTyped));
-    scene.judge(2500);
+    scene.judge(3500);
     assert_eq!(scene.may_type(), Ok(()));
 }
 
@@ -254,9 +254,9 @@ fn a_turn_that_fails_right_after_enter_is_not_taken_for_typing() {
     assert_eq!(scene.may_type(), Ok(()));
     // a letter that is not shown yet is typing all the same
     let mut scene = Scene::failed();
-    scene.watcher.input(scene.start, Input::Key(Key::Enter));
-    scene.watcher.input(scene.start, Input::Text);
-    scene.judge(500);
+    scene.watcher.input(scene.after(1500), Input::Key(Key::Enter));
+    scene.watcher.input(scene.after(1500), Input::Text);
+    scene.judge(2000);
     assert_eq!(scene.may_type(), Err(WhyNot::UserTyped));
 }
 
@@ -365,8 +365,8 @@ fn a_hint_without_its_dimness_counts_beside_the_hook_claudes_word_and_an_untouch
     assert_eq!(scene.may_type(), Err(WhyNot::UserTyped));
     // a key that types nothing is waited for, and no more
     let mut scene = undimmed();
-    scene.watcher.input(scene.start, Input::Key(Key::Move));
+    scene.watcher.input(scene.after(2000), Input::Key(Key::Move));
     assert_eq!(scene.may_type(), Err(WhyNot::UserTyped));
-    scene.judge(9000);
+    scene.watcher.input(scene.start, Input::Key(Key::Move));
     assert_eq!(scene.may_type(), Ok(()));
 }

@@ -6,6 +6,7 @@
 
 mod again;
 mod ends;
+mod awake;
 mod kit;
 mod ordinary;
 mod outside;

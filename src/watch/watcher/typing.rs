@@ -45,7 +45,9 @@ pub enum WhyNot {
 
 impl Watcher {
     /// Whether the message may be pasted now.
-    pub fn may_type(&self, now: Instant, look: &Look, read: &Readings) -> Result<(), WhyNot> {
+    pub fn may_type(&mut self, now: Instant, look: &Look, read: &Readings) -> Result<(), WhyNot> {
+        // an arrow may draw nothing, and then nothing else makes a look due
+        self.forget_typing(now, look, read);
         let failed = match &self.hook {
             Some((_, Hook::Failure { .. })) => true,
             Some((_, Hook::Prompt | Hook::Stop)) => false,
@@ -55,7 +57,9 @@ impl Watcher {
             return Err(WhyNot::NotFailed);
         }
         self.may_touch(look, read)?;
-        if !self.settled(now) && look.title != Title::Idle {
+        // for a screen reader there is no title, and our own line ticks
+        let hinted = matches!(look.input, InputBox::Undimmed(_)) && self.box_is_empty(look, read);
+        if !hinted && !self.settled(now) && look.title != Title::Idle {
             return Err(WhyNot::NotSettled);
         }
         match look.input {

@@ -27,7 +27,7 @@ mod world;
 
 pub use outage::Outage;
 pub use pair::{Aspect, Pair};
-pub use seen::Seen;
+pub use seen::{Seen, journal};
 pub use world::{Live, World};
 
 use std::time::Duration;
