@@ -36,9 +36,12 @@ fn recovers(world: World, prompt: &'static str, does: fn(&mut Terminal)) {
             failed(live);
             does(terminal);
             live.service.set(Endpoint::Api, Behaviour::Ok);
-            live.service.wait_for(SOON, "our message and its answer", |all| {
-                all.iter().any(|one| one.asks(MESSAGE) && one.status == Some(200))
-            });
+            let answered = || {
+                let all = live.service.turns();
+                all.iter().any(|one| one.asks(MESSAGE) && one.status == Some(200)).then_some(())
+            };
+            let seen = wait_until(SOON, answered);
+            assert!(seen.is_some(), "{}\n{:#?}", terminal.screen(), journal(live.sandbox));
             terminal.wait_until_quiet(SOON, Duration::from_secs(3));
             terminal.send("\x03\x03");
         })
