@@ -5,8 +5,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod again;
-mod ends;
 mod awake;
+mod ends;
 mod kit;
 mod ordinary;
 mod outside;
