@@ -39,6 +39,8 @@ pub enum Mode {
     Terminal,
     /// `-p`, or without a terminal.
     Headless,
+    /// Talked to by a program, line by line.
+    Program,
 }
 
 /// What a run came to, beyond its exit code. A program that may be asked again reads it here.

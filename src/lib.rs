@@ -19,6 +19,7 @@ pub mod notify;
 pub mod paths;
 pub mod plan;
 pub mod process;
+pub mod program;
 pub mod report;
 pub mod run;
 pub mod runs;

@@ -13,6 +13,8 @@ use crate::fix::api_key::Key;
 pub const RESUME_TURN: &str = "CLAUDE_CODE_RESUME_INTERRUPTED_TURN";
 /// What that turn is continued with.
 pub const RESUME_MESSAGE: &str = "CLAUDE_CODE_RESUME_PROMPT";
+/// Shows a resumed turn that a tool call was cut off, where Claude would run it again.
+pub const SHOWS_CUT_OFF: &str = "CLAUDE_CODE_RESUME_SHOWS_CUT_OFF_CALLS";
 /// Outranks a subscription.
 pub const API_KEY: &str = "ANTHROPIC_API_KEY";
 /// Set inside a session: Claude then writes no transcript, so there is nothing to resume.
@@ -128,6 +130,8 @@ pub struct LaunchPlan {
     pub continuation: Continuation,
     /// The words to continue with.
     pub message: String,
+    /// A resumed turn is shown which of its tool calls were cut off.
+    pub shows_cut_off: bool,
     /// Where Claude works, when that is not where we are: a worktree that it made at first.
     pub cwd: Option<PathBuf>,
     /// What the session's user chose since; without a terminal, nobody could.
@@ -149,6 +153,7 @@ impl LaunchPlan {
             session: SessionPlan::AsGiven,
             continuation: Continuation::Silent,
             message,
+            shows_cut_off: false,
             cwd: None,
             heard: Heard::default(),
             extra: Vec::new(),
@@ -226,6 +231,9 @@ impl LaunchPlan {
             (RESUME_TURN, resumes.then(|| "1".into())),
             (RESUME_MESSAGE, resumes.then(|| (&self.message).into())),
         ];
+        if self.shows_cut_off {
+            changes.push((SHOWS_CUT_OFF, Some("1".into())));
+        }
         if let Some(key) = &self.key {
             changes.push((API_KEY, Some(key.expose())));
         }

@@ -36,6 +36,8 @@ enum Piece {
 pub enum Intent {
     /// A conversation (terminal or headless).
     Conversation,
+    /// A program talks to Claude by lines.
+    Program,
     /// A sign-in: `auth login`, `setup-token`.
     SignIn,
     /// Anything else of claude's own: run plain.
@@ -151,10 +153,13 @@ impl ClaudeArgs {
             Some(word) if COMMANDS.contains(&word) => return Intent::Plain,
             _ => {}
         }
-        let streams = self.value("--input-format").is_some_and(|format| format == "stream-json");
+        let talks = self.value("--input-format").is_some_and(|format| format == "stream-json");
         let leaves = ["--version", "--help"].iter().any(|flag| self.has(flag));
-        if streams || leaves || PROTOCOL.iter().any(|flag| self.has(flag)) {
+        if leaves || PROTOCOL.iter().any(|flag| self.has(flag)) {
             return Intent::Plain;
+        }
+        if talks {
+            return Intent::Program;
         }
         Intent::Conversation
     }

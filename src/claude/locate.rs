@@ -2,7 +2,7 @@
 //! In: an override, PATH, our own executable. Out: a path that can be run, or why there is none.
 //! Symlinks are seen through; our shims mark themselves with [`SHIM_MARK`].
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -40,6 +40,20 @@ pub fn find(overridden: Option<&Path>, path: Option<&OsStr>) -> Result<PathBuf, 
         .map(|dir| dir.join("claude"))
         .find(|candidate| judge(candidate, ours.as_deref()) == Candidate::Claude)
         .ok_or(NotFound::Nowhere)
+}
+
+/// The claude that the first word names, where we are called as a wrapper
+/// (`claude-safe /path/to/claude ARGS…`, as editors and Claude's own relaunches do). A prompt is
+/// no such word: it is not the whole path of a program of Claude's.
+#[must_use]
+pub fn given(args: &[OsString]) -> Option<PathBuf> {
+    let path = Path::new(args.first()?);
+    let of_claude = path
+        .components()
+        .any(|part| part.as_os_str().to_string_lossy().to_ascii_lowercase().contains("claude"));
+    let ours = std::env::current_exe().and_then(std::fs::canonicalize).ok();
+    let is_claude = || judge(path, ours.as_deref()) == Candidate::Claude;
+    (path.is_absolute() && of_claude && is_claude()).then(|| path.to_owned())
 }
 
 #[derive(Debug, PartialEq, Eq)]

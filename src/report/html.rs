@@ -173,6 +173,7 @@ fn one(page: &mut String, run: &Track, home: &Path, zone: &TimeZone) {
     let mode = match run.mode {
         Mode::Terminal => "terminal",
         Mode::Headless => "headless",
+        Mode::Program => "program",
     };
     let _ = writeln!(
         page,

@@ -17,6 +17,7 @@ pub fn line(event: &Event) -> String {
             let mode = match mode {
                 Mode::Terminal => "in a terminal",
                 Mode::Headless => "without a terminal",
+                Mode::Program => "for a program",
             };
             let version = claude_version.as_ref().map(|version| format!(", claude {version}"));
             let job = job.as_ref().map(|job| format!(", job {job}"));

@@ -154,6 +154,7 @@ fn one(page: &mut String, run: &Track, axis: &Axis, width: usize, style: &Style)
     let mode = match run.mode {
         Mode::Terminal => "terminal",
         Mode::Headless => "headless",
+        Mode::Program => "program",
     };
     let end = match run.ending {
         Ending::Running => run.state.name().to_owned(),

@@ -74,7 +74,7 @@ fn settings_value(
         Mode::Terminal => hooks::EVENTS,
         // Every hook would show in the lines that the user asked for.
         Mode::Headless if user.has("--include-hook-events") => &[],
-        Mode::Headless => hooks::HEADLESS_EVENTS,
+        Mode::Headless | Mode::Program => hooks::HEADLESS_EVENTS,
     };
     let status_line = (mode == Mode::Terminal).then_some((run_dir, refresh));
     let merged = settings::merge(own, Injection { program: &program, socket, events, status_line });

@@ -73,7 +73,7 @@ fn written(page: &str) -> ExitCode {
 
 fn forecast(config: &Config, mode: Mode, now: Timestamp) -> String {
     let (name, standings): (_, &[(&str, Standing)]) = match mode {
-        Mode::Headless => ("without a terminal", &[("", Standing::Unattended)]),
+        Mode::Headless | Mode::Program => ("without a terminal", &[("", Standing::Unattended)]),
         Mode::Terminal => {
             ("in a terminal", &[("", LIVING), ("Claude has ended", Standing::Attended)])
         }

@@ -15,6 +15,7 @@ mod jobs;
 mod login;
 #[cfg(test)]
 mod night;
+mod program;
 mod recognise;
 mod rerun;
 mod setup;
@@ -182,7 +183,7 @@ fn policy(config: &Config, mode: Mode) -> Policy {
         },
         horizon: config.duration(match mode {
             Mode::Terminal => "retry.horizon_terminal",
-            Mode::Headless => "retry.horizon_headless",
+            Mode::Headless | Mode::Program => "retry.horizon_headless",
         }),
         healthy_after: config.duration("retry.healthy_after"),
         tries: u32::try_from(config.integer("rungs.tries")).unwrap_or(u32::MAX),

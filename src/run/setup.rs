@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::hook_socket::HookSocket;
 use super::jobs::{self, Job};
 use super::rerun::in_a_session;
-use super::{Doing, Run, Service, additions, circle, headless, login, terminal};
+use super::{Doing, Run, Service, additions, circle, headless, login, program, terminal};
 use crate::claude::args::{ClaudeArgs, Intent};
 use crate::claude::environment::Environment;
 use crate::claude::rules::Rules;
@@ -49,9 +49,11 @@ enum Way {
 }
 
 pub(super) fn start(args: &RunArgs) -> ExitCode {
-    let user = ClaudeArgs::parse(&args.claude_args);
+    let given = locate::given(&args.claude_args);
+    let claude_args = &args.claude_args[usize::from(given.is_some())..];
+    let user = ClaudeArgs::parse(claude_args);
     let way = way(&user);
-    let headless = matches!(way, Way::Watched(Mode::Headless));
+    let headless = matches!(way, Way::Watched(Mode::Headless | Mode::Program));
     let profile = Profile::of(args.profile.as_deref(), headless);
     let (mut config, mut problems) = config::load(&paths::config_file(), profile, environment());
     if let Err(usage) = apply_options(&mut config, args) {
@@ -63,7 +65,7 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
         return ExitCode::from(exit::USAGE);
     }
     let named = std::env::var_os("CLAUDE_SAFE_CLAUDE").filter(|path| !path.is_empty());
-    let named = named.map(PathBuf::from).or_else(|| config.path("claude.path"));
+    let named = given.or(named.map(PathBuf::from)).or_else(|| config.path("claude.path"));
     let claude = match locate::find(named.as_deref(), std::env::var_os("PATH").as_deref()) {
         Ok(claude) => claude,
         Err(missing) => {
@@ -81,7 +83,7 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
     let (mode, signs_in) = match way {
         Way::Watched(mode) if args.dry_run => return super::foresee::print(&config, mode),
         Way::Plain | Way::SignIn if args.dry_run => return super::foresee::print_plain(),
-        Way::Plain => return replace_us(&claude, &args.claude_args),
+        Way::Plain => return replace_us(&claude, claude_args),
         Way::Watched(mode) => (mode, false),
         Way::SignIn => (Mode::Terminal, true),
     };
@@ -107,6 +109,7 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
             let code = match mode {
                 _ if signs_in => login::run(&mut run).await,
                 Mode::Headless => headless::run(&mut run).await,
+                Mode::Program => program::run(&mut run).await,
                 Mode::Terminal => terminal::run(&mut run).await,
             };
             finish(run).await;
@@ -161,6 +164,7 @@ fn way(user: &ClaudeArgs) -> Way {
             return Way::SignIn;
         }
         Intent::Plain | Intent::SignIn => return Way::Plain,
+        Intent::Program => return Way::Watched(Mode::Program),
         Intent::Conversation => {}
     }
     if user.print() || !io::stdout().is_terminal() {
@@ -231,6 +235,7 @@ fn prepare(
     let signs_in = user.intent() == Intent::SignIn;
     let means = match mode {
         Mode::Headless => Means::HEADLESS,
+        Mode::Program => Means::PROGRAM,
         Mode::Terminal if signs_in => Means::SIGN_IN,
         Mode::Terminal => Means::TERMINAL,
     };
@@ -246,7 +251,8 @@ fn prepare(
     };
     let case = Case::new(policy, means, facts, fastrand::u64(..));
     Run {
-        quiet: args.quiet || config.switch("headless.quiet"),
+        // A program reads what claude writes there, not what we do.
+        quiet: args.quiet || mode == Mode::Program || config.switch("headless.quiet"),
         notifier: Notifier::new(&config, &id, set("TMUX")),
         config,
         rules,

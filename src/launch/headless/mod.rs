@@ -102,7 +102,7 @@ pub fn launch(
 /// hang-up does that.) The kernel counts from the thread that starts it, which is our only one
 /// that lives as long as we do.
 #[cfg(target_os = "linux")]
-fn end_with_us(command: &mut Command) {
+pub(super) fn end_with_us(command: &mut Command) {
     use nix::sys::{prctl, signal::Signal};
     use nix::unistd::{getpid, getppid};
     let us = getpid();
@@ -118,7 +118,7 @@ fn end_with_us(command: &mut Command) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn end_with_us(_command: &mut Command) {}
+pub(super) fn end_with_us(_command: &mut Command) {}
 
 /// Where both streams are one terminal and the output is held back, both take the same way, so
 /// that their order stays (claude shows the cursor on stderr as it leaves).
@@ -234,7 +234,7 @@ async fn read(stdout: &AsyncFd<File>) -> Option<Vec<u8>> {
     }
 }
 
-fn reason(status: ExitStatus) -> ExitReason {
+pub(super) fn reason(status: ExitStatus) -> ExitReason {
     match (status.code(), status.signal()) {
         (Some(code), _) => ExitReason::Code(code),
         (None, signal) => ExitReason::Signal(signal.unwrap_or_default()),
