@@ -66,6 +66,8 @@ fn a_run_that_is_ended_in_its_second_attempt_has_not_recovered() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
         let safe = World::new(&["-p", "hi"])
             .env("CLAUDE_SAFE_NOTIFY_COMMAND", notes)
+            // a look would hang with the service, and hold the second attempt back
+            .env("CLAUDE_SAFE_SERVICE_PROBE", "off")
             .outage(Outage::requests(2))
             .meanwhile(move |live| {
                 live.service.wait_for(SOON, "two failures", |all| {
