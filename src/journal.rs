@@ -126,7 +126,7 @@ pub enum Event {
         /// Why, for people.
         why: String,
     },
-    /// A wait ended: `timer`, `probe`, `enter`, `user`, `signal`, `credentials`.
+    /// A wait ended: `timer`, `probe`, `turn`, `enter`, `user`, `signal`, `credentials`.
     WaitEnded {
         /// What ended it.
         by: String,
@@ -151,6 +151,15 @@ pub enum Event {
         rung: Rung,
         /// What their refusal was.
         by: String,
+    },
+    /// A turn ended in which Claude itself had repeated failed requests.
+    Retried {
+        /// How many.
+        requests: u32,
+        /// How long it waited before them, in all (milliseconds).
+        waited_ms: u64,
+        /// The last one's HTTP status, if there was an answer.
+        status: Option<u16>,
     },
     /// A turn succeeded after a failure.
     Recovered {

@@ -54,10 +54,19 @@ pub fn two_agents(service: &FakeService) {
         if let Some(part) = part {
             return next_step(request, part, "sleep 1;", &format!("the {part} is finished"));
         }
+        let finished = |part: &&&str| {
+            let report = format!("the {part} is finished");
+            resulted(request, &report) || said(request, &report)
+        };
+        let missing: Vec<_> = PARTS.iter().filter(|part| !finished(part)).collect();
+        if !missing.is_empty()
+            && let Some(answer) = go_on_with_agents(request)
+        {
+            return answer;
+        }
         let name = agent_tool(request);
-        let missing =
-            PARTS.iter().filter(|part| !resulted(request, &format!("the {part} is finished")));
         let calls: Vec<_> = missing
+            .into_iter()
             .map(|part| {
                 let input = json!({
                     "description": "A part of the work",
@@ -73,6 +82,31 @@ pub fn two_agents(service: &FakeService) {
         }
         after(request, Answer::Tools { calls, then: Box::new(Answer::text("")) })
     });
+}
+
+/// Goes on with the sub-agents that a message names as cut off, and waits for their reports.
+fn go_on_with_agents(request: &Request) -> Option<Answer> {
+    let told =
+        request.user_texts.iter().rev().find_map(|text| text.split_once("SendMessage tool, to: "));
+    let (_, ids) = told?;
+    if !resulted(request, "SendMessage") {
+        let input = json!({ "query": "select:SendMessage", "max_results": 5 });
+        let load =
+            Answer::Tool { name: "ToolSearch".into(), input, then: Box::new(Answer::text("")) };
+        return Some(after(request, load));
+    }
+    if resulted(request, "resumedAgentId") {
+        return Some(Answer::text("The agents go on."));
+    }
+    let words = "Go on where you were cut off.";
+    let call =
+        |id: &str| ("SendMessage".into(), json!({ "to": id, "summary": words, "message": words }));
+    let calls = ids.split(", ").map(|id| call(id.trim())).collect();
+    Some(after(request, Answer::Tools { calls, then: Box::new(Answer::text("")) }))
+}
+
+fn said(request: &Request, text: &str) -> bool {
+    request.user_texts.iter().any(|said| said.contains(text))
 }
 
 /// Whether the sub-agent of this part asks.

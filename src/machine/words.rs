@@ -29,6 +29,7 @@ pub const LIKELY_CAUSES: &str = "likely causes: the code was not copied whole, t
 pub fn what(failure: &Failure) -> String {
     let status = failure.status.map(|status| format!(" ({status})")).unwrap_or_default();
     match failure.kind {
+        FailureKind::Api if failure.status == Some(529) => "overloaded (529)".to_owned(),
         FailureKind::Api => format!("API failing{status}"),
         FailureKind::AuthRefresh => format!("sign-in service down{status}"),
         FailureKind::LoginService => format!("sign-in service failing{status}"),
@@ -66,6 +67,26 @@ pub fn may_pass(failure: &Failure) -> bool {
     }
 }
 
+/// How long such outages last: the middle of what was posted in 2026 (`docs/outages.md`).
+const USUAL: &str = "such outages last 20–180 min";
+/// Before this it is not worth a word.
+const LASTS: Duration = Duration::from_secs(60);
+
+/// For how long an outage has lasted, and what is to be expected: what the status page posts, or
+/// what is usual. `lasted` is since the first failure.
+#[must_use]
+pub fn lasting(failure: &Failure, lasted: Duration, health: &Health) -> String {
+    let outage = matches!(
+        failure.kind,
+        FailureKind::Api | FailureKind::AuthRefresh | FailureKind::LoginService
+    );
+    if !outage || lasted < LASTS {
+        return String::new();
+    }
+    let posted = health.reasons.iter().find(|why| why.starts_with("incident"));
+    format!(" · for {} now; {}", short(lasted), posted.map_or(USUAL, String::as_str))
+}
+
 /// The line about a wait between two children.
 #[must_use]
 pub fn wait(
@@ -84,17 +105,19 @@ pub fn wait(
     let local = matches!(failure.kind, FailureKind::Network { .. })
         && super::table::looks_local(case.streak(), at);
     let local = if local { " · looks local: is this machine online?" } else { "" };
+    let since = case.streak().failing_since().unwrap_or(at);
+    let lasting = lasting(failure, at.saturating_sub(since), health);
     if case.means().attended {
         let rung = rung.name().replace('_', " ");
         return format!(
-            "{what}{why}{local} · {rung} in {} · Enter: now · Ctrl-C: stop",
+            "{what}{why}{local}{lasting} · {rung} in {} · Enter: now · Ctrl-C: stop",
             short(after)
         );
     }
     // While a probe says down no try is made, so a time would be a promise not kept.
     let when =
         if held { "as soon as it answers".to_owned() } else { format!("in {}", short(after)) };
-    format!("{what}{why}{local} · try {} {when} · Ctrl-C stops", case.attempts() + 1)
+    format!("{what}{why}{local}{lasting} · try {} {when} · Ctrl-C stops", case.attempts() + 1)
 }
 
 /// Said of a job whose earlier run was cut off in a tool.
@@ -117,4 +140,35 @@ pub fn retrying(failure: &Failure, wall: Timestamp) -> String {
         _ => String::new(),
     };
     format!("{} · Claude itself tries again{until} · Ctrl-C stops", what(failure))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::TurnState;
+
+    #[test]
+    fn a_long_wait_says_for_how_long_and_what_is_usual_or_posted() {
+        let failure = |kind, status| Failure {
+            kind,
+            status,
+            evidence: Vec::new(),
+            session: None,
+            turn: TurnState::Unknown,
+        };
+        let (api, minutes) = (failure(FailureKind::Api, Some(529)), Duration::from_secs(720));
+        let mut health = Health::default();
+        assert_eq!(what(&api), "overloaded (529)");
+        assert_eq!(lasting(&api, Duration::from_secs(59), &health), "");
+        let usual = " · for 12 min now; such outages last 20–180 min";
+        assert_eq!(lasting(&api, minutes, &health), usual);
+        health.reasons = vec![
+            "status page: Claude Code is down".into(),
+            "incident for 40 min: Elevated errors".into(),
+        ];
+        let posted = " · for 12 min now; incident for 40 min: Elevated errors";
+        assert_eq!(lasting(&api, minutes, &health), posted);
+        let crash = failure(FailureKind::Crash, None);
+        assert_eq!(lasting(&crash, minutes, &health), "");
+    }
 }

@@ -67,6 +67,13 @@ pub fn line(event: &Event) -> String {
             format!("{} declined: {by}", rung(*fix))
         }
         Event::Recovered { after_ms } => format!("recovered after {}", span(*after_ms)),
+        Event::Retried { requests, waited_ms, status } => {
+            let status = status.map(|status| format!(" ({status})")).unwrap_or_default();
+            format!(
+                "Claude repeated {requests} requests itself{status}, {} of waits",
+                span(*waited_ms)
+            )
+        }
         Event::Probed { looks, .. } => format!("{looks} requests to see how the service is"),
         Event::RunEnded { code, child, .. } => {
             let child = match child {
@@ -83,6 +90,7 @@ fn ended_by(by: &str) -> String {
     match by {
         "timer" => "its time was up".to_owned(),
         "probe" => "the service is back".to_owned(),
+        "turn" => "a turn worked in another run".to_owned(),
         "enter" => "someone pressed Enter".to_owned(),
         "user" => "the user took over".to_owned(),
         "signal" => "a signal".to_owned(),

@@ -321,8 +321,12 @@ impl Follower {
             Event::Declined { rung, .. } if counts => {
                 *self.track.declined.entry(*rung).or_default() += 1;
             }
-            Event::RunStarted { .. } | Event::Declined { .. } => {}
             Event::Recovered { .. } => self.recovered(at, counts),
+            // Within a streak all time is lost already.
+            Event::Retried { waited_ms, .. } if counts && self.streak_from.is_none() => {
+                self.track.lost_ms += waited_ms;
+            }
+            Event::RunStarted { .. } | Event::Declined { .. } | Event::Retried { .. } => {}
             Event::Probed { looks, .. } => self.track.looks += if counts { *looks } else { 0 },
             Event::RunEnded { code, child, .. } => {
                 self.track.ending = Ending::Ended(*code);

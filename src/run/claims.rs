@@ -17,8 +17,7 @@ use crate::claude::credentials::SignIn;
 use crate::claude::environment::Environment;
 use crate::claude::{session_file, transcript};
 use crate::machine::{Claim, Event, Obstacle};
-use crate::service::pace::Ticket;
-use crate::service::{Lock, LockName, Reading, locks};
+use crate::service::{Leave, Lock, LockName, Reading, locks};
 use crate::watch::FailureKind;
 
 /// A launch with an expired token waits no longer than this for those before it: one of them
@@ -34,7 +33,7 @@ pub(super) struct Claims {
     session: Option<(String, Lock)>,
     /// Others with an expired token wait for us.
     launch: Option<Lock>,
-    ticket: Option<Ticket>,
+    leave: Option<Leave>,
 }
 
 impl Claims {
@@ -90,13 +89,13 @@ impl Run {
         if self.case.means().asks {
             claims.session = None;
         }
-        if let (Some(ticket), Some(worked)) = (claims.ticket.take(), worked) {
+        if let (Some(leave), Some(worked)) = (claims.leave.take(), worked) {
             let service = Rc::clone(&self.service);
             self.doing.tell_others(Box::pin(async move {
                 if worked {
-                    service.breaker.succeeded(ticket).await;
+                    service.breaker.succeeded(leave).await;
                 } else {
-                    service.breaker.failed(ticket).await;
+                    service.breaker.failed(leave).await;
                 }
             }));
         }
@@ -116,7 +115,10 @@ impl Asking {
         } else if kind != FailureKind::LoginService {
             self.claims.borrow_mut().launch = self.take_turn().await.lock;
         }
-        self.claims.borrow_mut().ticket = Some(breaker.admit().await);
+        // Back is back for all; before that they try one after another.
+        let in_turn = shares_turns(kind) && self.claim.reading != Reading::Up;
+        let leave = if in_turn { breaker.admit_in_turn().await } else { breaker.admit().await };
+        self.claims.borrow_mut().leave = Some(leave);
         Ok(())
     }
 
@@ -206,6 +208,12 @@ struct Turn {
     lock: Option<Lock>,
     /// Others were before us.
     waited: bool,
+}
+
+/// Whether a turn that works in one run says that others would work as well: a refresh may go on
+/// failing while another run's token is still good.
+pub(super) fn shares_turns(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::Api | FailureKind::Network { certificate: false })
 }
 
 /// Whether the host that such a failure concerns read down just now, in this run or another.

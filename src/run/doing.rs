@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use super::claims::shares_turns;
 use super::fixes::Fixed;
 use super::{Run, Service};
 use crate::clock::{Clock, Woke};
@@ -158,17 +159,26 @@ impl Run {
     }
 }
 
-/// Ends when a host that such a failure met, and that read down in this wait, answers.
+/// Ends when a host that such a failure met, and that read down in this wait, answers; or when a
+/// turn works in another run.
 fn back(
     service: &Rc<Service>,
     kind: FailureKind,
     reading: &Rc<Cell<Reading>>,
 ) -> Option<Future<()>> {
-    let (service, endpoints) = asked(service, kind)?;
-    let reading = Rc::clone(reading);
+    let (endpoints, shares) = (service.facing(kind), shares_turns(kind));
+    if endpoints.is_empty() && !shares {
+        return None;
+    }
+    let (service, reading) = (Rc::clone(service), Rc::clone(reading));
     Some(Box::pin(async move {
+        let _waits = shares.then(|| service.breaker.wait_for_turn());
         let tell = |seen: &crate::service::Shared| reading.set(seen.verdict());
-        until_up(&*service.look, &service.breaker, &endpoints, tell).await;
+        tokio::select! {
+            _ = until_up(&*service.look, &service.breaker, &endpoints, tell),
+                if !endpoints.is_empty() => {}
+            () = service.breaker.until_worked(), if shares => {}
+        }
         reading.set(Reading::Up);
     }))
 }

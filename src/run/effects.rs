@@ -1,6 +1,7 @@
 //! The effects that every loop carries out in the same way, and the events that answer them. In:
 //! what the machine says. Out: what is under way, said, or written down; the rest is the loop's.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,11 +10,13 @@ use jiff::Timestamp;
 use super::Run;
 use super::claims::reads_down;
 use super::doing::{Done, Future};
-use crate::claude::transcript;
+use crate::claude::retries::{self, Retries};
+use crate::claude::{agents, transcript};
+use crate::journal;
 use crate::machine::{self, Answer, Effect, Event, Scene};
 use crate::notice::{Notice, say};
 use crate::service::{Health, look_again, look_once, status_page};
-use crate::watch::{Failure, FailureKind};
+use crate::watch::{ExitReason, Failure, FailureKind, Verdict, is_typable};
 
 /// Someone who does not answer within this says no.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -21,8 +24,17 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 impl Run {
     /// Tells the machine; what is to be done.
     pub(super) fn on(&mut self, event: Event) -> Vec<Effect> {
-        if let Event::Health { health, .. } = &event {
-            self.note_looks(health);
+        match &event {
+            Event::Health { health, .. } => {
+                self.note_looks(health);
+                self.name_lost_agents();
+            }
+            Event::TurnWorked => self.worked(),
+            Event::ChildEnded(end) if end.verdict == Verdict::Done(ExitReason::Code(0)) => {
+                self.worked();
+            }
+            Event::TurnFailed(_) | Event::ChildEnded(_) => self.note_retries(),
+            _ => {}
         }
         let before = self.case.state().name();
         tracing::debug!(?event, "event");
@@ -32,6 +44,35 @@ impl Run {
             tracing::debug!(before, after, "state");
         }
         effects
+    }
+
+    /// A turn worked: others that wait for one are told.
+    fn worked(&mut self) {
+        self.service.breaker.worked();
+        self.note_retries();
+    }
+
+    /// Writes down what Claude's own retries took in the turn that has just ended.
+    fn note_retries(&mut self) {
+        let found = self.transcript().and_then(|path| retries::of_turn(&path, Some(self.began)));
+        if let Some(Retries { status, count, waited, .. }) = found {
+            let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+            let entry = journal::Event::Retried { requests: count, waited_ms, status };
+            self.journal.record(entry);
+        }
+    }
+
+    /// What Claude's turn lost with its sub-agents is named in our message, so that it is gone on
+    /// with and not done twice.
+    fn name_lost_agents(&mut self) {
+        let base = self.config.get("retry.message").0;
+        let lost = self.transcript().map(|path| agents::cut_off(&path, base));
+        let named = format!("{base}{}", agents::about(&lost.unwrap_or_default()));
+        self.plan.message = if is_typable(&named).is_ok() { named } else { base.to_owned() };
+    }
+
+    fn transcript(&self) -> Option<PathBuf> {
+        transcript::find(&self.claude_dir, self.session.as_deref()?)
     }
 
     /// What ended, as an event.

@@ -15,7 +15,7 @@ use super::jobs::{self, Job};
 use super::rerun::in_a_session;
 use super::{Doing, Run, Service, additions, circle, headless, login, program, terminal};
 use crate::claude::args::{ClaudeArgs, Intent};
-use crate::claude::environment::Environment;
+use crate::claude::environment::{Environment, Lookup as _};
 use crate::claude::rules::Rules;
 use crate::claude::settings::Given;
 use crate::claude::version::EMPTIES_DEAD_SIGN_IN;
@@ -225,9 +225,11 @@ fn prepare(
     let environment = Arc::new(environment);
     let endpoints = endpoint::in_use(&*environment);
     let network = Arc::clone(&environment);
+    let model = user.value("--model").or_else(|| environment.var("ANTHROPIC_MODEL"));
+    let model = model.unwrap_or_default();
     let service = Service {
         look: Box::new(HttpLook::on_demand(move || Network::from_env(&*network))),
-        breaker: Breaker::open(&state_dir, endpoints.key()),
+        breaker: Breaker::open(&state_dir, endpoints.key()).with_model(&model, &id),
         endpoints,
         probes: config.switch("service.probe"),
         page: config.switch("service.status_page"),

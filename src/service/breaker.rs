@@ -15,10 +15,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::leave::Leave;
 use super::locks::{self, Lock, LockName, Locked};
 use super::pace::{Millis, Pace, Ticket};
 use super::probe::Sighting;
 use super::schedule::{TRY_ANYWAY_AFTER, may_try};
+use super::turns::Turns;
 use super::{Endpoint, Reading};
 
 /// The state is locked for microseconds; a holder that is stopped in that moment is not
@@ -110,6 +112,7 @@ pub struct Breaker {
     state_dir: PathBuf,
     file: PathBuf,
     clock: Clock,
+    pub(super) turns: Turns,
     /// What this run knows by itself, used while the file cannot be reached.
     own: RefCell<State>,
 }
@@ -137,8 +140,16 @@ impl Breaker {
             state_dir: state_dir.to_owned(),
             file: state_dir.join("breaker").join(format!("{name}.json")),
             clock,
+            turns: Turns::new(state_dir, key, "", &std::process::id().to_string()),
             own: RefCell::default(),
         }
+    }
+
+    /// Shares its turns with runs of this model only: others may fail while it works.
+    #[must_use]
+    pub fn with_model(mut self, model: &str, run: &str) -> Self {
+        self.turns = self.turns.of_model(model, run);
+        self
     }
 
     /// The shared clock.
@@ -154,12 +165,12 @@ impl Breaker {
     }
 
     /// Waits for a permission to restart, paced over all runs. Select it against signals and
-    /// input; nothing is spent when it is dropped. Hand the ticket back with
+    /// input; nothing is spent when it is dropped. Hand the leave back with
     /// [`Breaker::succeeded`] or [`Breaker::failed`].
-    pub async fn admit(&self) -> Ticket {
+    pub async fn admit(&self) -> Leave {
         loop {
             match self.update(Pace::ask).await {
-                Ok(ticket) => return ticket,
+                Ok(ticket) => return Leave::paced(ticket),
                 Err(wait) => {
                     let spread = Duration::from_millis(fastrand::u64(0..SPREAD_MS));
                     tokio::time::sleep(wait + spread).await;
@@ -170,7 +181,7 @@ impl Breaker {
 
     /// The start with this ticket brought a working turn. A look that reads *down* all the same
     /// does not tell.
-    pub async fn succeeded(&self, ticket: Ticket) {
+    pub(super) async fn worked_with(&self, ticket: Ticket) {
         self.with_state(|state, now| {
             state.pace.succeeded(now, ticket);
             for seen in &mut state.probes {
@@ -179,11 +190,6 @@ impl Breaker {
             }
         })
         .await;
-    }
-
-    /// The start with this ticket failed on the service (not on anything here).
-    pub async fn failed(&self, ticket: Ticket) {
-        self.update(|pace, now| pace.failed(now, ticket)).await;
     }
 
     /// Whether this run may launch or ask now, given the probe's reading: the one try in ten
@@ -265,7 +271,7 @@ impl Breaker {
         }
     }
 
-    async fn update<R>(&self, change: impl FnOnce(&mut Pace, Millis) -> R) -> R {
+    pub(super) async fn update<R>(&self, change: impl FnOnce(&mut Pace, Millis) -> R) -> R {
         self.with_state(|state, now| change(&mut state.pace, now)).await
     }
 
@@ -366,8 +372,7 @@ mod tests {
         for junk in [&b"{\"pace\":"[..], b"\n\n", b"\0\0\0", &long] {
             std::fs::create_dir_all(dir.path().join("breaker")).expect("writable");
             std::fs::write(&breaker.file, junk).expect("writable");
-            let ticket = breaker.admit().await;
-            breaker.failed(ticket).await;
+            breaker.failed(breaker.admit().await).await;
             let line = std::fs::read(&breaker.file).expect("readable");
             serde_json::from_slice::<State>(&line).expect("a whole state");
             let aside = std::fs::read(breaker.file.with_extension("broken")).expect("set aside");
@@ -423,8 +428,7 @@ mod tests {
         let later = Breaker::open(dir.path(), "127.0.0.1:4000");
         assert_eq!(later.shared(gateway).await.map(|seen| seen.verdict()), Some(Reading::Down));
         // a turn that works all the same shows that it does not tell any more
-        let ticket = breaker.admit().await;
-        breaker.succeeded(ticket).await;
+        breaker.succeeded(breaker.admit().await).await;
         assert_eq!(verdict(gateway).await, Some(Reading::Unknown));
         assert_ne!(Breaker::open(dir.path(), other).file, breaker.file);
     }
@@ -491,8 +495,7 @@ mod tests {
             url: "https://h/".to_owned(),
         };
         assert!(matches!(breaker.lease(&endpoint), Lease::Alone));
-        let ticket = breaker.admit().await;
-        breaker.failed(ticket).await;
+        breaker.failed(breaker.admit().await).await;
         assert!(breaker.own.borrow().pace.rate() < 2.0);
     }
 }

@@ -4,10 +4,13 @@ pub mod breaker;
 pub mod endpoint;
 mod exchange;
 mod health;
+mod leave;
 pub mod locks;
 mod network;
 pub mod pace;
 mod page_cache;
+#[cfg(test)]
+mod partial;
 pub mod probe;
 pub mod schedule;
 #[cfg(test)]
@@ -15,17 +18,17 @@ mod scripted;
 #[cfg(test)]
 mod simulation;
 pub mod status_page;
-pub mod turns;
+mod turns;
 mod wait;
 
 pub use breaker::{Breaker, Clock, Lease, Shared};
 pub use endpoint::{Endpoint, Endpoints, Role};
 pub use health::{Health, Reading};
+pub use leave::Leave;
 pub use locks::{Lock, LockName};
 pub use network::Network;
 pub use page_cache::{PageSeen, status_page};
 pub use probe::{HttpLook, Look, Obstacle, Sighting};
 #[cfg(test)]
 pub(crate) use scripted::ScriptedLook;
-pub use turns::Turns;
 pub use wait::{look_again, look_once, until_up};

@@ -27,8 +27,9 @@ const LONGEST_TRY: Duration = Duration::from_secs(240);
 /// The turns of all runs with one service and model.
 #[derive(Debug)]
 pub struct Turns {
-    /// Without its ending.
-    file: PathBuf,
+    dir: PathBuf,
+    service: String,
+    model: String,
     /// This run.
     run: String,
 }
@@ -51,20 +52,24 @@ impl Turns {
     #[must_use]
     pub fn new(state_dir: &Path, service: &str, model: &str, run: &str) -> Self {
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
-        let name: String = format!("{service} {model}").chars().map(plain).take(100).collect();
-        Self { file: state_dir.join("turns").join(name), run: run.to_owned() }
+        let plain = |text: &str| text.chars().map(plain).take(80).collect();
+        let (dir, run) = (state_dir.join("turns"), run.to_owned());
+        Self { dir, service: plain(service), model: plain(model), run }
+    }
+
+    /// The same service's, of another model.
+    #[must_use]
+    pub fn of_model(&self, model: &str, run: &str) -> Self {
+        let state_dir = self.dir.parent().unwrap_or(&self.dir);
+        Self::new(state_dir, &self.service, model, run)
     }
 
     fn path(&self, ending: &str) -> PathBuf {
-        let mut name = self.file.clone().into_os_string();
-        name.push(ending);
-        name.into()
+        self.dir.join(format!("{} {}{ending}", self.service, self.model))
     }
 
     fn open(&self, ending: &str) -> io::Result<File> {
-        if let Some(dir) = self.file.parent() {
-            crate::paths::private_dir(dir)?;
-        }
+        crate::paths::private_dir(&self.dir)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         options.open(self.path(ending))
@@ -91,7 +96,15 @@ impl Turns {
     }
 
     fn last_worked(&self) -> Option<SystemTime> {
-        std::fs::metadata(self.path(".worked")).and_then(|meta| meta.modified()).ok()
+        self.modified(".worked")
+    }
+
+    fn last_failed(&self) -> Option<SystemTime> {
+        self.modified(".trying")
+    }
+
+    fn modified(&self, ending: &str) -> Option<SystemTime> {
+        std::fs::metadata(self.path(ending)).and_then(|meta| meta.modified()).ok()
     }
 
     /// Waits until a turn works in any run, from now on.
@@ -117,10 +130,16 @@ impl Turns {
     /// Waits for leave to try: until no other run tries, and none has just failed; or until a
     /// turn works, when all may go.
     pub async fn leave_to_try(&self) -> Option<Try> {
-        let (before, began) = (self.last_worked(), Instant::now());
+        let before = self.last_worked();
+        let (mut began, mut failed_at) = (Instant::now(), self.last_failed());
         while self.last_worked() == before && began.elapsed() < LONGEST_TRY {
             if let Some(mine) = self.take_try().filter(|_| !self.just_failed()) {
                 return Some(mine);
+            }
+            // Another has failed meanwhile, so that the try under way is a new one.
+            let failed = self.last_failed();
+            if failed != failed_at {
+                (began, failed_at) = (Instant::now(), failed);
             }
             sleep(Duration::from_millis(fastrand::u64(LOOK_EVERY_MS))).await;
         }
@@ -129,11 +148,10 @@ impl Turns {
 
     /// Whether another run's try has failed within the spacing.
     fn just_failed(&self) -> bool {
-        let path = self.path(".trying");
-        let at = std::fs::metadata(&path).and_then(|meta| meta.modified());
         // A clock that was set back holds nobody up.
-        let recent = at.is_ok_and(|at| at.elapsed().is_ok_and(|passed| passed < SPACING));
-        let by = std::fs::read_to_string(&path).unwrap_or_default();
+        let passed = self.last_failed().and_then(|at| at.elapsed().ok());
+        let recent = passed.is_some_and(|passed| passed < SPACING);
+        let by = std::fs::read_to_string(self.path(".trying")).unwrap_or_default();
         recent && !by.is_empty() && by != self.run
     }
 }

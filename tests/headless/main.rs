@@ -4,6 +4,7 @@
 // A test fails by panicking.
 #![allow(clippy::unwrap_used)]
 
+mod agents;
 mod api;
 mod healthy;
 mod jobs;

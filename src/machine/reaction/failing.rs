@@ -184,7 +184,9 @@ impl Reaction<'_> {
             Decision::Act { rung, after } => {
                 let remedy = Remedy { failure: failure.clone(), rung };
                 if self.case.living {
-                    self.show(failure, Some(after), "esc cancels");
+                    let lasted = self.lasted();
+                    let lasting = words::lasting(failure, lasted, health);
+                    self.show_more(failure, &lasting, Some(after), "esc cancels");
                 } else {
                     let said = words::wait(self.case, &remedy, (health, held), after, self.now.at);
                     self.say(said);
@@ -205,10 +207,20 @@ impl Reaction<'_> {
         self.case.means.signs_in && !matches!(kind, LoginService | Network { certificate: false })
     }
 
+    /// Since the streak's first failure.
+    fn lasted(&self) -> Duration {
+        self.now.at.saturating_sub(self.case.streak.failing_since().unwrap_or(self.now.at))
+    }
+
     /// Puts a line into Claude's own status line.
     pub(super) fn show(&mut self, failure: &Failure, after: Option<Duration>, hint: &str) {
+        self.show_more(failure, "", after, hint);
+    }
+
+    fn show_more(&mut self, failure: &Failure, more: &str, after: Option<Duration>, hint: &str) {
         let due = after.and_then(|after| self.now.wall.checked_add(after).ok());
-        self.push(Effect::Show(Notice { what: what(failure), due, hint: hint.to_owned() }));
+        let what = format!("{}{more}", what(failure));
+        self.push(Effect::Show(Notice { what, due, hint: hint.to_owned() }));
     }
 
     fn wait(&mut self, remedy: Remedy, after: Duration) {
