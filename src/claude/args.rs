@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 mod flags;
 
 use flags::Arity::{Many, None as Zero, One, Optional};
-use flags::{CHOOSES_SESSION, COMMANDS, PREFILL, PROTOCOL, known};
+use flags::{CHOOSES_SESSION, COMMANDS, FILES, PREFILL, PROTOCOL, known};
 
 /// One piece of the command line, with the words it was written as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,6 +276,41 @@ impl ClaudeArgs {
         self.with_flags(|name| name == "--worktree" || !CHOOSES_SESSION.contains(&name))
     }
 
+    /// The arguments with other names for some of the files that claude is to read.
+    #[must_use]
+    pub(crate) fn with_files(&self, mut name: impl FnMut(&OsStr) -> Option<OsString>) -> Self {
+        let mut pieces = self.pieces.clone();
+        for piece in &mut pieces {
+            let Piece::Flag { name: flag, values, words, attached, .. } = piece else { continue };
+            if !FILES.contains(flag) {
+                continue;
+            }
+            let from = words.len() - values.len();
+            for (at, value) in values.iter_mut().enumerate() {
+                let Some(other) = name(value) else { continue };
+                if *attached {
+                    words[0] = format!("{flag}=").into();
+                    words[0].push(&other);
+                } else {
+                    words[from + at].clone_from(&other);
+                }
+                *value = other;
+            }
+        }
+        Self { pieces }
+    }
+
+    /// Whether standard input is one of the files that claude is to read.
+    #[must_use]
+    pub fn reads_stdin_as_file(&self) -> bool {
+        let mut found = false;
+        let _ = self.with_files(|value| {
+            found |= names_stdin(value);
+            None
+        });
+        found
+    }
+
     /// The flags alone, as they were written: without prompt.
     #[must_use]
     pub fn without_prompt(&self) -> Self {
@@ -354,7 +389,8 @@ fn in_one_word(word: &OsStr) -> Option<(&'static str, Joined)> {
     let (name, arity) = known(std::str::from_utf8(flag).ok()?)?;
     let value = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
     match (arity, long) {
-        (Zero, true) => None,
+        // Claude looks for `--tmux=classic` before it parses.
+        (Zero, true) if name != "--tmux" => None,
         (_, true) => Some((name, Joined::Value(value(&rest[1..])))),
         (Zero, false) => {
             let more = value(&[b"-", rest].concat());
@@ -364,10 +400,26 @@ fn in_one_word(word: &OsStr) -> Option<(&'static str, Joined)> {
     }
 }
 
+/// Whether a file is standard input by another name.
+pub(crate) fn names_stdin(file: &OsStr) -> bool {
+    ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|name| file == OsStr::new(name))
+}
+
 /// Whether claude takes this word for a value where it may be a flag.
 fn is_value(word: &OsString) -> bool {
     let bytes = word.as_bytes();
     bytes.len() <= 1 || bytes[0] != b'-'
+}
+
+#[cfg(test)]
+impl ClaudeArgs {
+    pub(crate) fn has_known_flags(&self) -> bool {
+        self.pieces.iter().all(|piece| matches!(piece, Piece::Flag { .. }))
+    }
+
+    pub(crate) fn words_of_the_prompt(&self) -> usize {
+        self.positionals().count()
+    }
 }
 
 #[cfg(test)]

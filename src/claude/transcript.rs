@@ -11,8 +11,10 @@ use serde_json::Value;
 
 use crate::watch::TurnState;
 
+mod before;
 mod reader;
 
+pub use before::{Before, Own};
 pub use reader::Reader;
 
 /// How much of the end is read at first; twice as much, and so on, until the last prompt is
@@ -21,6 +23,8 @@ const FIRST_READ_BYTES: u64 = 256 << 10;
 
 /// No more than this is ever read (bytes); a longer turn is `TurnState::Unknown`.
 const READ_CAP_BYTES: u64 = 32 << 20;
+/// The tools with which a model calls a command or a skill.
+const SKILLS: [&str; 2] = ["Skill", "SlashCommand"];
 
 /// A failure as the transcript records it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +49,7 @@ pub struct Retrying {
 }
 
 /// What the end of a transcript tells.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tail {
     /// What the last turn did.
     pub turn: TurnState,
@@ -59,6 +63,12 @@ pub struct Tail {
     pub resets: Option<Timestamp>,
     /// The permission mode that it names last.
     pub permission_mode: Option<String>,
+    /// How many answers of a model there are, tool calls included.
+    pub answers: u32,
+    /// A command or a skill gave the turn its own rules (tools, model, hooks).
+    pub command: bool,
+    /// What the session has cost so far (USD), if it tells.
+    pub cost: Option<f64>,
     /// The failure it ended in, if it did.
     pub failure: Option<ErrorLine>,
     /// The file's size when it was read (bytes): more means that someone wrote since.
@@ -83,13 +93,11 @@ pub fn newest(claude_dir: &Path, cwd: &Path, since: SystemTime) -> Option<PathBu
     written(claude_dir, cwd, since)?.max().map(|(_, path)| path)
 }
 
-/// The one transcript in this working directory's project that was written to since then. `None`
-/// also if there are more: nothing tells them apart.
-#[must_use]
-pub fn only(claude_dir: &Path, cwd: &Path, since: SystemTime) -> Option<PathBuf> {
-    let mut written = written(claude_dir, cwd, since)?;
-    let (_, path) = written.next()?;
-    written.next().is_none().then_some(path)
+/// Where the transcripts of a working directory lie.
+fn project_of(claude_dir: &Path, cwd: &Path) -> PathBuf {
+    let cwd = cwd.to_string_lossy();
+    let name = cwd.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+    claude_dir.join("projects").join(name.collect::<String>())
 }
 
 fn written(
@@ -97,12 +105,7 @@ fn written(
     cwd: &Path,
     since: SystemTime,
 ) -> Option<impl Iterator<Item = (SystemTime, PathBuf)>> {
-    let project: String = cwd
-        .to_string_lossy()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
-    let files = std::fs::read_dir(claude_dir.join("projects").join(project)).ok()?.flatten();
+    let files = std::fs::read_dir(project_of(claude_dir, cwd)).ok()?.flatten();
     let conversations =
         files.filter(|entry| session_of(&entry.path()).is_some()).filter_map(|entry| {
             // Old versions make an empty one at each start.
@@ -139,9 +142,19 @@ struct Turn {
     prompted_at: Option<Timestamp>,
     retrying: Option<Retrying>,
     resets: Option<Timestamp>,
-    permission_mode: Option<String>,
     failure: Option<ErrorLine>,
     last_uuid: Option<String>,
+    session: Session,
+}
+
+/// What holds beyond a turn.
+#[derive(Debug, Clone, Default)]
+struct Session {
+    permission_mode: Option<String>,
+    answers: u32,
+    last_answer: Option<String>,
+    command: bool,
+    cost: Option<f64>,
 }
 
 impl Turn {
@@ -154,20 +167,6 @@ impl Turn {
         }
     }
 
-    fn tail(self, turn: TurnState, size: u64) -> Tail {
-        Tail {
-            turn,
-            prompted_at: self.prompted_at,
-            finished: self.finished,
-            retrying: self.retrying,
-            resets: self.resets,
-            permission_mode: self.permission_mode,
-            failure: self.failure,
-            size,
-            last_uuid: self.last_uuid,
-        }
-    }
-
     fn line(&mut self, line: &Value) {
         // A sub-agent's conversation is not the turn's.
         if line["isSidechain"] == true || line.get("agentId").is_some() {
@@ -175,7 +174,7 @@ impl Turn {
         }
         // its own line when it changes, and a field of each prompt
         if let Some(mode) = line["permissionMode"].as_str() {
-            self.permission_mode = Some(mode.to_owned());
+            self.session.permission_mode = Some(mode.to_owned());
         }
         match (line["type"].as_str(), line["subtype"].as_str()) {
             (Some("user"), _) => self.user(line),
@@ -185,6 +184,14 @@ impl Turn {
                 let status = line["error"]["status"].as_u64();
                 let status = status.and_then(|code| u16::try_from(code).ok());
                 self.retrying = Some(Retrying { status, at: at(line) });
+                return;
+            }
+            (Some("cost-state"), _) => {
+                self.session.cost = line["totalCostUSD"].as_f64();
+                return;
+            }
+            (Some("attachment"), _) => {
+                self.session.command |= line["attachment"]["type"] == "command_permissions";
                 return;
             }
             _ => return,
@@ -207,9 +214,10 @@ impl Turn {
         }
         if results.is_empty() {
             if line["isMeta"] != true {
-                let permission_mode = self.permission_mode.take();
-                let prompted_at = at(line);
-                *self = Self { prompted: true, prompted_at, permission_mode, ..Self::default() };
+                let text = content.as_str().unwrap_or_default();
+                self.session.command |= text.contains("<command-name>");
+                let session = std::mem::take(&mut self.session);
+                *self = Self { prompted: true, prompted_at: at(line), session, ..Self::default() };
             }
             return;
         }
@@ -236,12 +244,48 @@ impl Turn {
         self.finished = line["message"]["stop_reason"].as_str().is_some_and(|r| r != "tool_use");
         let opened = blocks(content, "tool_use").filter_map(|block| block["id"].as_str());
         self.tools_open.extend(opened.map(str::to_owned));
+        // One answer may stand in several lines.
+        let id = line["message"]["id"].as_str().map(str::to_owned);
+        if id.is_none() || id != self.session.last_answer {
+            self.session.answers += 1;
+            self.session.last_answer = id;
+        }
+        let named = blocks(content, "tool_use").filter_map(|block| block["name"].as_str());
+        self.session.command |= named.into_iter().any(|name| SKILLS.contains(&name));
     }
 
     fn note_reset(&mut self, line: &Value) {
         let second = line["rateLimits"]["resetsAt"].as_i64();
         let at = second.and_then(|second| Timestamp::from_second(second).ok());
         self.resets = at.or(self.resets.take());
+    }
+
+    /// All that was read as one: what any of its turns did was done.
+    fn all(self, size: u64) -> Tail {
+        let state = match self.state() {
+            TurnState::NotPrompted | TurnState::Untouched if self.session.answers > 0 => {
+                TurnState::Partial
+            }
+            state => state,
+        };
+        self.tail(state, size)
+    }
+
+    fn tail(self, turn: TurnState, size: u64) -> Tail {
+        Tail {
+            turn,
+            prompted_at: self.prompted_at,
+            finished: self.finished,
+            retrying: self.retrying,
+            resets: self.resets,
+            permission_mode: self.session.permission_mode,
+            answers: self.session.answers,
+            command: self.session.command,
+            cost: self.session.cost,
+            failure: self.failure,
+            size,
+            last_uuid: self.last_uuid,
+        }
     }
 
     fn state(&self) -> TurnState {

@@ -1,6 +1,7 @@
 //! Launching the child: in a pseudo-terminal, or with pipes. The only place with `unsafe`.
 
 pub mod headless;
+pub mod piped;
 pub mod program;
 pub mod terminal;
 

@@ -15,7 +15,7 @@ use super::stillness::{Motion, Stillness, of_file};
 use super::{Run, next_hook};
 use crate::claude::credentials::SignIn;
 use crate::claude::hooks::{HookEvent, HookName};
-use crate::claude::transcript::{self, Tail};
+use crate::claude::transcript::{self, Before, Tail};
 use crate::journal::{self, Mode};
 use crate::launch::headless::{Happening, HeadlessChild, Output, Stdin, launch, stdout};
 use crate::machine::{Effect, Event};
@@ -66,6 +66,7 @@ pub(super) async fn attempt(
     stdin: &mut Stdin,
     output: &mut Output,
 ) -> io::Result<Ended> {
+    run.before = Some(Before::look(&run.claude_dir, run.session.as_deref()));
     let (mut child, pipe) = launch(&run.plan, stdin).map_err(|error| {
         let program = run.plan.program.display();
         io::Error::new(error.kind(), format!("failed to run {program}: {error}"))

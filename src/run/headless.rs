@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::time::timeout;
@@ -16,8 +16,7 @@ use super::{Run, now_here};
 use crate::claude::transcript::{self, Tail};
 use crate::launch::headless::{Output, Stdin, stdout};
 use crate::machine::{ChildEnd, Effect, End, Event, Left};
-use crate::plan::{CHILD_SESSION, SessionPlan};
-use crate::watch::{Evidence, ExitReason, Source, Verdict};
+use crate::watch::{Evidence, ExitReason, Source, TurnState, Verdict};
 
 /// Where attempts come from: real children, or a script in tests.
 pub(super) trait Attempts {
@@ -90,8 +89,14 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
                         output.discard();
                         run.plan_for(start).await;
                         let ended = attempts.next(run, &mut signals, &mut output).await?;
-                        child = Some(ended.exit);
-                        let end = conclude(run, &ended, &mut output);
+                        let mut end = conclude(run, &ended, &mut output);
+                        if recognise::is_refusal(&end.verdict) {
+                            // The words and the code of the attempt that it was to continue.
+                            output.take_back();
+                            run.say("a hook did not let the message pass that continues the turn");
+                            end.exit = child.unwrap_or(end.exit);
+                        }
+                        child = Some(end.exit);
                         events.push_back(Event::ChildEnded(end));
                     }
                     Some(Effect::Exit(end)) => return leave(run, &end, child, &mut output).await,
@@ -146,20 +151,21 @@ fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> ChildEnd {
     }
     learn_continued(run);
     let tail = tail(run);
+    let own = run.own();
     let text = output.text();
     let sign_in = run.sign_in_seen();
     let seen = Seen {
         exit: ended.exit,
         told: &told,
         text: &text,
-        tail: tail.as_ref(),
+        own: own.as_ref(),
         hook: ended.hook.as_ref(),
         sign_in: sign_in.sign_in,
         version: run.version,
         session: run.session.clone(),
         since: run.began,
-        writes_transcripts: writes_transcripts(run),
         shows_all: output.shows_all(),
+        was_asked: run.plan.asks(),
     };
     let verdict = if let Some(kind) = run.case.cut() {
         let evidence = Evidence {
@@ -176,25 +182,25 @@ fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> ChildEnd {
     let mut verdict = verdict;
     if let Verdict::Failed(failure) = &mut verdict {
         failure.turn = run.without_prompt(failure.turn);
+        // Where the prompt is gone, nothing was done all the same.
+        let begun = own.as_ref().filter(|_| failure.turn == TurnState::Partial);
+        if let Some(why) = run.cannot_continue(begun) {
+            run.say(why);
+            failure.turn = TurnState::Unknown;
+        }
     }
     let line = tail.and_then(|tail| tail.last_uuid);
     ChildEnd { exit: ended.exit, verdict, line, sign_in }
 }
 
 /// Which conversation a run is in that we did not name and neither a hook nor a result told of
-/// (`--continue`, a script, printing text): the only one written to since, if its last turn is
-/// this run's.
+/// (`--continue`, a script, printing text): the only one here that something was added to.
 fn learn_continued(run: &mut Run) {
-    if run.session.is_some() || !keeps_transcripts(run) {
-        return;
-    }
+    let Some(before) = run.before.as_ref().filter(|_| run.session.is_none()) else { return };
     let Ok(cwd) = std::env::current_dir() else { return };
-    let Ok(since) = SystemTime::try_from(run.began) else { return };
-    let Some(path) = transcript::only(&run.claude_dir, &cwd, since) else { return };
-    let prompted = transcript::tail(&path).ok().and_then(|tail| tail.prompted_at);
-    if prompted.is_some_and(|at| at >= run.began)
-        && let Some(id) = transcript::session_of(&path)
-    {
+    let Some(path) = before.only_grown(&run.claude_dir, &cwd) else { return };
+    let prompted = before.own(&path).is_some_and(|own| own.tail.prompted_at.is_some());
+    if let Some(id) = transcript::session_of(&path).filter(|_| prompted) {
         run.learn_session(id);
     }
 }
@@ -202,16 +208,4 @@ fn learn_continued(run: &mut Run) {
 fn tail(run: &Run) -> Option<Tail> {
     let path = transcript::find(&run.claude_dir, run.session.as_deref()?)?;
     transcript::tail(&path).ok()
-}
-
-/// Whether Claude can be trusted to have written a transcript if it had begun.
-fn writes_transcripts(run: &Run) -> bool {
-    let named = matches!(run.plan.session, SessionPlan::WithId(_) | SessionPlan::Resume(_));
-    named && keeps_transcripts(run)
-}
-
-fn keeps_transcripts(run: &Run) -> bool {
-    let marked = std::env::var_os(CHILD_SESSION).is_some_and(|value| !value.is_empty());
-    let writable = nix::unistd::access(&run.claude_dir, nix::unistd::AccessFlags::W_OK).is_ok();
-    !marked && writable && !run.user.has("--no-session-persistence")
 }

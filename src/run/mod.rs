@@ -35,6 +35,7 @@ use crate::claude::credentials::{self, SignIn};
 use crate::claude::environment::Environment;
 use crate::claude::hooks::HookEvent;
 use crate::claude::rules::Rules;
+use crate::claude::transcript::Before;
 use crate::claude::version::Version;
 use crate::cli::RunArgs;
 use crate::clock::{Clock, NETWORK_RETURNS};
@@ -94,6 +95,8 @@ struct Run {
     version: Option<Version>,
     /// Claude's session, once it is known.
     session: Option<String>,
+    /// The transcripts as they were when the last attempt began.
+    before: Option<Before>,
     job: Option<jobs::Job>,
 }
 

@@ -41,10 +41,16 @@ struct Night {
 impl Attempts for Night {
     async fn next(
         &mut self,
-        _run: &mut Run,
+        run: &mut Run,
         _signals: &mut Signals,
         output: &mut Output,
     ) -> io::Result<Ended> {
+        let session = run.session.clone().expect("it has one");
+        run.before = Some(Before::look(&run.claude_dir, Some(&session)));
+        let project = run.claude_dir.join("projects/-night");
+        std::fs::create_dir_all(&project)?;
+        let prompt = r#"{"type":"user","uuid":"u","message":{"content":"hi"}}"#;
+        std::fs::write(project.join(format!("{session}.jsonl")), format!("{prompt}\n"))?;
         self.started.push(self.zero.elapsed());
         let healthy = Instant::now() >= self.dawn;
         sleep(self.attempt).await;
@@ -103,6 +109,7 @@ fn run_in(dir: &std::path::Path, night: &Night, horizon: &str) -> Run {
         quiet: true,
         version: None,
         session: Some(id),
+        before: None,
         job: None,
         config,
     }

@@ -3,11 +3,12 @@
 
 use jiff::{Timestamp, ZonedDateTime};
 use nix::libc::{SIGABRT, SIGBUS, SIGKILL, SIGSEGV};
+use serde_json::Value;
 
 use crate::claude::credentials::SignIn;
 use crate::claude::hooks::HookEvent;
 use crate::claude::rules::{Observation, Place, Rules};
-use crate::claude::transcript::Tail;
+use crate::claude::transcript::Own;
 use crate::claude::version::Version;
 use crate::launch::headless::Attempt;
 use crate::watch::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
@@ -18,18 +19,27 @@ pub(super) struct Seen<'a> {
     pub told: &'a Attempt,
     /// What it printed and is held back.
     pub text: &'a str,
-    /// The end of its transcript, if there is one.
-    pub tail: Option<&'a Tail>,
+    /// What it wrote into its transcript, if that is certain.
+    pub own: Option<&'a Own>,
     pub hook: Option<&'a HookEvent>,
     pub sign_in: SignIn,
     pub version: Option<Version>,
     pub session: Option<String>,
     /// When the run began: a turn of an earlier time is not the one that failed.
     pub since: Timestamp,
-    /// Claude writes what it does into a transcript here, so that none means none was done.
-    pub writes_transcripts: bool,
     /// What it printed shows every answer and every tool.
     pub shows_all: bool,
+    /// Its prompt was our message.
+    pub was_asked: bool,
+}
+
+/// The rule of a failure that only a person can mend: a hook of theirs let our message not pass.
+const MESSAGE_REFUSED: &str = "message-refused";
+
+/// Whether our message got no answer.
+pub(super) fn is_refusal(verdict: &Verdict) -> bool {
+    let refused = |one: &Evidence| one.rule == MESSAGE_REFUSED;
+    matches!(verdict, Verdict::Failed(failure) if failure.evidence.iter().any(refused))
 }
 
 /// Says what it means.
@@ -46,8 +56,22 @@ pub(super) fn recognise(seen: &Seen<'_>, rules: &Rules, wall: &ZonedDateTime) ->
         ExitReason::Signal(_) => return Verdict::Done(seen.exit),
         ExitReason::Code(code) => code,
     };
+    if code == 0 && was_refused(seen) {
+        let evidence = Evidence {
+            rule: MESSAGE_REFUSED.to_owned(),
+            source: Source::Transcript,
+            excerpt: "no answer followed the message".to_owned(),
+        };
+        return Verdict::Failed(failure(seen, FailureKind::Refused, None, evidence));
+    }
     // 129, 130, 143: someone ended it.
     if matches!(code, 0 | 129 | 130 | 143) {
+        return Verdict::Done(seen.exit);
+    }
+    // It stopped at a limit that it was given.
+    let ends =
+        |result: &Value| result["subtype"].as_str().is_some_and(|s| s.starts_with("error_max"));
+    if seen.told.result.as_ref().is_some_and(ends) {
         return Verdict::Done(seen.exit);
     }
     let observe = |place, text: &str, errors: &[&str], status| {
@@ -70,7 +94,7 @@ pub(super) fn recognise(seen: &Seen<'_>, rules: &Rules, wall: &ZonedDateTime) ->
         observe(Place::Result, result["result"].as_str()?, &errors, status)
     };
     let by_transcript = || {
-        let line = seen.tail?.failure.as_ref()?;
+        let line = seen.own?.tail.failure.as_ref()?;
         let errors: Vec<&str> = line.error.as_deref().into_iter().collect();
         observe(Place::Transcript, &line.text, &errors, line.status)
     };
@@ -79,8 +103,12 @@ pub(super) fn recognise(seen: &Seen<'_>, rules: &Rules, wall: &ZonedDateTime) ->
         let errors: Vec<&str> = hook.error.as_deref().into_iter().collect();
         observe(Place::Hook, hook.last_assistant_message.as_deref()?, &errors, None)
     };
-    // A model's answer ends with 0: what a failed run printed is Claude's own.
-    let by_text = || observe(Place::Output, seen.text, &[], None);
+    // A model's answer ends with 0: what a failed run printed is Claude's own. A document quotes
+    // others as well (denied commands).
+    let by_text = || {
+        let undocumented = seen.told.result.is_none();
+        undocumented.then(|| observe(Place::Output, seen.text, &[], None)).flatten()
+    };
     let found = by_result().or_else(by_transcript).or_else(by_hook).or_else(by_text);
     match found {
         Some(found) => {
@@ -100,26 +128,38 @@ pub(super) fn recognise(seen: &Seen<'_>, rules: &Rules, wall: &ZonedDateTime) ->
 
 fn exact_reset(seen: &Seen<'_>) -> Option<Timestamp> {
     let streamed = seen.told.resets.and_then(|second| Timestamp::from_second(second).ok());
-    streamed.or(own_tail(seen)?.resets)
+    streamed.or(seen.own?.tail.resets)
 }
 
-/// The transcript's end, if the turn it tells of belongs to this run.
-fn own_tail<'a>(seen: &Seen<'a>) -> Option<&'a Tail> {
-    seen.tail.filter(|tail| tail.prompted_at.is_some_and(|at| at >= seen.since))
+/// Whether it went well without an answer to our message.
+fn was_refused(seen: &Seen<'_>) -> bool {
+    let answered = seen.told.answered || seen.own.is_none_or(|own| own.tail.answers > 0);
+    let counted = seen.told.result.as_ref().and_then(|result| result["num_turns"].as_u64());
+    seen.was_asked && !answered && counted.is_none_or(|turns| turns == 0)
 }
 
-/// What the turn had done, and nothing that is not proved (decision 8 of the design).
-fn turn(seen: &Seen<'_>) -> TurnState {
-    if let Some(tail) = own_tail(seen) {
-        return tail.turn;
+/// What the turn had done, and nothing that is not proved: a transcript that is missing, or that
+/// others wrote, proves nothing.
+fn turn(seen: &Seen<'_>, kind: FailureKind) -> TurnState {
+    if let Some(own) = seen.own.filter(|own| own.tail.turn != TurnState::NotPrompted) {
+        return own.tail.turn;
     }
     let told = seen.told;
-    let silent = !told.answered && !told.used_tool;
-    let shown = seen.shows_all && told.result.is_some();
-    if silent && (shown || seen.writes_transcripts) {
-        return TurnState::NotPrompted;
+    if told.answered || told.used_tool {
+        return TurnState::Unknown;
     }
-    TurnState::Unknown
+    // The document at the end counts the answers, and the lines before it show them.
+    let none = |result: &Value| {
+        seen.shows_all
+            || (result["usage"]["output_tokens"] == 0
+                && result["num_turns"].as_u64().is_some_and(|turns| turns <= 1))
+    };
+    match &told.result {
+        Some(result) if none(result) => TurnState::NotPrompted,
+        // Claude's own words for that it did not come to the prompt.
+        None if kind == FailureKind::StartUp => TurnState::NotPrompted,
+        _ => TurnState::Unknown,
+    }
 }
 
 /// A failure with what is known of the turn.
@@ -129,7 +169,7 @@ pub(super) fn failure(
     status: Option<u16>,
     evidence: Evidence,
 ) -> Failure {
-    let turn = turn(seen);
+    let turn = turn(seen, kind);
     Failure { kind, status, evidence: vec![evidence], session: seen.session.clone(), turn }
 }
 
@@ -138,57 +178,106 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::claude::transcript::Tail;
 
-    fn seen<'a>(told: &'a Attempt, tail: Option<&'a Tail>, writes: bool, all: bool) -> Seen<'a> {
+    fn seen<'a>(told: &'a Attempt, own: Option<&'a Own>, all: bool) -> Seen<'a> {
         Seen {
             exit: ExitReason::Code(1),
             told,
             text: "",
-            tail,
+            own,
             hook: None,
             sign_in: SignIn::Expired,
             version: None,
             session: None,
-            since: Timestamp::from_second(100).expect("in range"),
-            writes_transcripts: writes,
+            since: Timestamp::UNIX_EPOCH,
             shows_all: all,
+            was_asked: false,
         }
     }
 
+    fn own(turn: TurnState) -> Own {
+        Own { tail: Tail { turn, ..Tail::default() }, ..Own::default() }
+    }
+
+    fn document(turns: u64, tokens: u64) -> Attempt {
+        let usage = json!({"output_tokens": tokens});
+        let result = json!({"is_error": true, "num_turns": turns, "usage": usage});
+        Attempt { result: Some(result), ..Attempt::default() }
+    }
+
     #[test]
-    fn only_what_belongs_to_this_run_proves_what_its_turn_did() {
-        let at = |second| Timestamp::from_second(second).ok();
-        let tail = |second, turn| Tail { prompted_at: at(second), turn, ..Tail::default() };
-        let (ours, earlier) = (tail(101, TurnState::Untouched), tail(99, TurnState::Partial));
-        let failed = Attempt { result: Some(json!({"is_error": true})), ..Attempt::default() };
-        let silent = Attempt::default();
-        let answered = Attempt { answered: true, ..failed.clone() };
-        for (told, tail, writes, all, expected) in [
-            (&failed, Some(&ours), true, false, TurnState::Untouched),
-            // An earlier conversation's turn is not the one that failed.
-            (&failed, Some(&earlier), true, false, TurnState::NotPrompted),
-            (&failed, None, true, false, TurnState::NotPrompted),
-            (&failed, None, false, false, TurnState::Unknown),
-            (&failed, Some(&earlier), false, false, TurnState::Unknown),
+    fn absence_of_evidence_proves_nothing() {
+        let untouched = own(TurnState::Untouched);
+        let unprompted = own(TurnState::NotPrompted);
+        let (silent, none) = (Attempt::default(), document(1, 0));
+        let answered = Attempt { answered: true, ..document(1, 0) };
+        for (told, own, all, expected) in [
+            (&silent, Some(&untouched), false, TurnState::Untouched),
+            (&silent, None, false, TurnState::Unknown),
+            (&silent, Some(&unprompted), false, TurnState::Unknown),
             // The stream shows every tool, if it came to its end.
-            (&failed, None, false, true, TurnState::NotPrompted),
-            (&silent, None, false, true, TurnState::Unknown),
-            (&answered, None, false, true, TurnState::Unknown),
-            (&answered, None, true, true, TurnState::Unknown),
+            (&silent, None, true, TurnState::Unknown),
+            (&none, None, true, TurnState::NotPrompted),
+            // A document counts the answers.
+            (&none, None, false, TurnState::NotPrompted),
+            (&document(2, 100), None, false, TurnState::Unknown),
+            (&document(2, 0), None, false, TurnState::Unknown),
+            (&document(1, 100), None, false, TurnState::Unknown),
+            (&answered, None, true, TurnState::Unknown),
         ] {
-            assert_eq!(turn(&seen(told, tail, writes, all)), expected, "{told:?} {tail:?}");
+            let found = turn(&seen(told, own, all), FailureKind::Api);
+            assert_eq!(found, expected, "{told:?} {own:?}");
+        }
+        let found = turn(&seen(&silent, None, false), FailureKind::StartUp);
+        assert_eq!(found, TurnState::NotPrompted);
+    }
+
+    fn verdict(seen: &Seen<'_>) -> Verdict {
+        recognise(seen, &Rules::default(), &ZonedDateTime::now())
+    }
+
+    #[test]
+    fn a_limit_of_the_users_is_claudes_own_end_whatever_it_quotes() {
+        let quoted = json!({"type": "result", "subtype": "error_max_turns", "is_error": true,
+            "permission_denials": [{"tool_input": {"command": "echo API Error: 529 Overloaded"}}]});
+        let text = quoted.to_string();
+        let told = Attempt { result: Some(quoted), ..Attempt::default() };
+        let seen = Seen { text: &text, ..seen(&told, None, false) };
+        assert_eq!(verdict(&seen), Verdict::Done(ExitReason::Code(1)));
+        // any other document speaks for itself too
+        let told = Attempt { result: Some(json!({"is_error": true})), ..Attempt::default() };
+        let seen = Seen { told: &told, ..seen };
+        assert_eq!(verdict(&seen), Verdict::Done(ExitReason::Code(1)));
+    }
+
+    #[test]
+    fn a_message_that_nobody_answered_was_refused() {
+        let told = Attempt::default();
+        let (silent, mut answered) = (own(TurnState::NotPrompted), own(TurnState::Partial));
+        answered.tail.answers = 1;
+        for (asked, own, refused) in [
+            (true, Some(&silent), true),
+            (true, Some(&answered), false),
+            (true, None, false),
+            (false, Some(&silent), false),
+        ] {
+            let seen =
+                Seen { exit: ExitReason::Code(0), was_asked: asked, ..seen(&told, own, false) };
+            let failed = matches!(verdict(&seen), Verdict::Failed(_));
+            assert_eq!(failed, refused, "{asked} {own:?}");
         }
     }
 
     #[test]
     fn the_exact_reset_is_the_streams_or_the_transcripts() {
         let at = |second| Timestamp::from_second(second).ok();
-        let tail = Tail { prompted_at: at(101), resets: at(500), ..Tail::default() };
+        let mut own = own(TurnState::Untouched);
+        own.tail.resets = at(500);
         let streamed = Attempt { resets: Some(400), ..Attempt::default() };
-        assert_eq!(exact_reset(&seen(&streamed, Some(&tail), true, true)), at(400));
+        assert_eq!(exact_reset(&seen(&streamed, Some(&own), true)), at(400));
         let silent = Attempt::default();
-        assert_eq!(exact_reset(&seen(&silent, Some(&tail), true, true)), at(500));
-        let earlier = Tail { prompted_at: at(50), ..tail };
-        assert_eq!(exact_reset(&seen(&silent, Some(&earlier), true, true)), None);
+        assert_eq!(exact_reset(&seen(&silent, Some(&own), true)), at(500));
+        assert_eq!(exact_reset(&seen(&silent, None, true)), None);
     }
 }

@@ -2,7 +2,7 @@
 //! edited; which conversation it is, is learned.
 
 use super::Run;
-use crate::claude::transcript;
+use crate::claude::transcript::{self, Own};
 use crate::claude::version::{self, RESUMES_INTERRUPTED_TURN};
 use crate::machine::Start;
 use crate::plan::{CHILD_SESSION, Continuation, SessionPlan};
@@ -15,7 +15,10 @@ impl Run {
             // The fix before it has made the plan.
             Start::First | Start::Afresh => {}
             Start::Repeat(_) => self.repeat(),
-            Start::Resume => self.resume(self.continuation().await),
+            Start::Resume if self.case.means().asks => {
+                self.resume(self.continuation().await);
+            }
+            Start::Resume => self.go_on(),
             Start::Open => self.resume(Continuation::Silent),
         }
     }
@@ -54,6 +57,51 @@ impl Run {
             TurnState::Untouched if self.prompt_lost => TurnState::Partial,
             turn => turn,
         }
+    }
+
+    /// Without a terminal: an attempt of which nothing came is made again, in a conversation that
+    /// does not hold it; another one is continued.
+    fn go_on(&mut self) {
+        let Some(session) = self.session.clone() else { return };
+        let own = self.own();
+        if let Some(own) = &own {
+            self.plan.spent = self.plan.spent.plus(own);
+        }
+        let resumed = matches!(self.plan.session, SessionPlan::Resume(_));
+        match own {
+            Some(own) if own.tail.turn == TurnState::Untouched && !self.prompt_lost => {
+                match own.follows {
+                    Some(follows) => self.plan = self.plan.again(&session, &follows),
+                    None if own.new && self.take_away(&session) => {}
+                    None => self.resume(Continuation::Message),
+                }
+            }
+            Some(own) if own.tail.turn == TurnState::NotPrompted && resumed => {}
+            _ => self.resume(Continuation::Message),
+        }
+    }
+
+    /// What the last attempt wrote into its transcript.
+    pub(super) fn own(&self) -> Option<Own> {
+        let path = transcript::find(&self.claude_dir, self.session.as_deref()?)?;
+        self.before.as_ref()?.own(&path)
+    }
+
+    /// Removes the transcript of an attempt that began it and added nothing but the prompt, which
+    /// is said again: an outage of hours would leave hundreds.
+    fn take_away(&self, session: &str) -> bool {
+        let path = transcript::find(&self.claude_dir, session);
+        path.is_some_and(|path| std::fs::remove_file(path).is_ok())
+    }
+
+    /// Why a turn that was begun cannot be carried on by another attempt as if it were the same.
+    pub(super) fn cannot_continue(&self, own: Option<&Own>) -> Option<&'static str> {
+        let own = own?;
+        if own.tail.command {
+            return Some("what a command or a skill allowed holds for its own turn only");
+        }
+        let left = self.plan.spent.plus(own).leaves_some(&self.user);
+        (!left).then_some("the caps of this run leave nothing for another attempt")
     }
 
     fn resume(&mut self, continuation: Continuation) {

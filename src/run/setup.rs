@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Origin, Profile, keys};
 use crate::error::exit;
 use crate::journal::{Event, Journal, Mode};
+use crate::launch::piped;
 use crate::machine::{Case, Facts, Means, Policy};
 use crate::notice::say;
 use crate::notify::Notifier;
@@ -211,7 +212,8 @@ fn prepare(
     });
     let claude_dir = paths::claude_config_dir();
     let message = config.get("retry.message").0.to_owned();
-    let mut plan = LaunchPlan::new(claude, user.clone(), message);
+    let kept = piped::replace(&user, &cwd, run_dir.path());
+    let mut plan = LaunchPlan::new(claude, kept, message);
     // Once and for all: it may be a pipe, as with `--settings <(…)`.
     let ours = !locate::is_wrapper(&plan.program);
     let given = user.value("--settings");
@@ -275,6 +277,7 @@ fn prepare(
         service: Rc::new(service),
         version,
         session: None,
+        before: None,
         job: None,
         plan,
         user,

@@ -146,7 +146,7 @@ const FLAGS: &[(&[&str], Arity)] = &[
     (&["--teleport"], Optional),
     (&["--thinking"], One),
     (&["--thinking-display"], One),
-    (&["--tmux"], Optional),
+    (&["--tmux"], Zero),
     (&["--tools"], Many),
     (&["--verbose"], Zero),
     (&["--version", "-v", "-V"], Zero),
@@ -226,6 +226,16 @@ pub(super) const CHOOSES_SESSION: &[&str] = &[
     "--fork-session",
     "--worktree",
     "--from-pr",
+];
+
+/// Flags whose values name files that claude reads (or hold the text itself); `--settings` is
+/// read by us.
+pub(super) const FILES: &[&str] = &[
+    "--agents",
+    "--append-subagent-system-prompt-file",
+    "--append-system-prompt-file",
+    "--mcp-config",
+    "--system-prompt-file",
 ];
 
 /// A prompt that waits in the box to be sent.

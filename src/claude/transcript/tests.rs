@@ -67,14 +67,6 @@ fn the_newest_transcript_is_never_a_sub_agents() {
     let cwd = Path::new("/home/me");
     let found = newest(dir.path(), cwd, SystemTime::UNIX_EPOCH);
     assert_eq!(found, Some(project.join(id)));
-    let alone = |since| only(dir.path(), cwd, since);
-    std::fs::write(project.join("7ae3a401-398e-4d22-87db-b05516017d66.jsonl"), "")
-        .expect("written");
-    assert_eq!(alone(SystemTime::UNIX_EPOCH), found, "an empty one holds no conversation");
-    assert_eq!(alone(SystemTime::now() + std::time::Duration::from_secs(60)), None);
-    std::fs::write(project.join("8ae3a401-398e-4d22-87db-b05516017d66.jsonl"), "{}")
-        .expect("written");
-    assert_eq!(alone(SystemTime::UNIX_EPOCH), None, "nothing tells the two apart");
 }
 
 #[test]
@@ -128,4 +120,107 @@ fn a_compaction_within_a_turn_does_not_begin_a_new_one() {
 fn a_long_turn_is_read_back_to_its_prompt() {
     let filler = assistant(&json!({"type": "text", "text": "x".repeat(300_000)}));
     assert_eq!(tail_of(&[prompt(), filler.clone(), filler, failure()]).turn, TurnState::Partial);
+}
+
+const ID: &str = "6ae3a401-398e-4d22-87db-b05516017d66";
+
+/// A configuration directory with one transcript, to which lines are added.
+struct Written {
+    dir: tempfile::TempDir,
+    path: std::path::PathBuf,
+}
+
+impl Written {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let project = dir.path().join("projects/-home-me");
+        std::fs::create_dir_all(&project).expect("made");
+        Self { path: project.join(format!("{ID}.jsonl")), dir }
+    }
+
+    fn add(&self, lines: &[Value]) {
+        let mut text = std::fs::read_to_string(&self.path).unwrap_or_default();
+        for line in lines {
+            text.push_str(&line.to_string());
+            text.push('\n');
+        }
+        std::fs::write(&self.path, text).expect("written");
+    }
+
+    fn before(&self, session: Option<&str>) -> Before {
+        Before::look(self.dir.path(), session)
+    }
+}
+
+fn answer(id: &str) -> Value {
+    json!({"type": "assistant", "uuid": id, "message": {"id": id, "content": []}})
+}
+
+#[test]
+fn an_attempts_own_lines_are_those_added_since_whatever_the_clock_says() {
+    let written = Written::new();
+    let mut old = failure();
+    old["uuid"] = json!("yesterday");
+    let cost = |usd| json!({"type": "cost-state", "totalCostUSD": usd});
+    written.add(&[prompt(), answer("a"), old, cost(0.5)]);
+    let before = written.before(Some(ID));
+    let own = before.own(&written.path).expect("nothing was added");
+    assert_eq!((own.tail.turn, own.tail.failure), (TurnState::NotPrompted, None));
+    // the clock was put back meanwhile
+    let mut asked = prompt();
+    asked["timestamp"] = json!("2001-01-01T00:00:00Z");
+    written.add(&[asked, failure()]);
+    let own = before.own(&written.path).expect("added");
+    assert_eq!(own.tail.turn, TurnState::Untouched);
+    assert_eq!(own.tail.failure.and_then(|failure| failure.status), Some(500));
+    assert_eq!((own.follows.as_deref(), own.new), (Some("yesterday"), false));
+    assert!((own.cost_before - 0.5).abs() < 1e-9);
+    // a later prompt (a queued one, a task that ended) does not undo a tool
+    written.add(&[answer("b"), answer("b"), answer("c"), prompt(), failure(), cost(0.75)]);
+    let own = before.own(&written.path).expect("added");
+    assert_eq!((own.tail.turn, own.tail.answers), (TurnState::Partial, 2));
+    assert_eq!(own.tail.cost, Some(0.75));
+}
+
+#[test]
+fn a_transcript_of_anyone_else_proves_nothing() {
+    let written = Written::new();
+    let unknown = written.before(None);
+    let other = written.before(Some("7ae3a401-398e-4d22-87db-b05516017d66"));
+    let ours = written.before(Some(ID));
+    let mut asked = prompt();
+    asked["timestamp"] = json!(Timestamp::now());
+    written.add(&[asked, failure()]);
+    let turn = |before: &Before| before.own(&written.path).map(|own| own.tail.turn);
+    assert_eq!(turn(&ours), Some(TurnState::Untouched));
+    assert_eq!(ours.own(&written.path).map(|own| own.new), Some(true));
+    assert_eq!(turn(&other), None);
+    assert_eq!(turn(&unknown), Some(TurnState::Untouched), "it was not there before");
+    assert_eq!(
+        unknown.only_grown(written.dir.path(), Path::new("/home/me")).as_deref(),
+        Some(written.path.as_path())
+    );
+    // written anew and shorter, or elsewhere
+    let later = written.before(Some(ID));
+    std::fs::write(&written.path, "").expect("written");
+    assert_eq!(turn(&later), None);
+    assert_eq!(later.own(&written.path.with_file_name("notes.jsonl")), None);
+    // a fork begins with an older conversation
+    let mut old = prompt();
+    old["timestamp"] = json!("2001-01-01T00:00:00Z");
+    written.add(&[old, answer("a")]);
+    let empty = Written::new();
+    assert_eq!(empty.before(None).own(&written.path), None);
+}
+
+#[test]
+fn what_a_command_or_a_skill_allowed_is_seen() {
+    let mut command = prompt();
+    command["message"]["content"] = json!("<command-name>/deploy</command-name>");
+    let skill = assistant(&json!({"type": "tool_use", "id": "t", "name": "Skill"}));
+    let rules = json!({"type": "attachment", "attachment": {"type": "command_permissions"}});
+    for lines in [vec![command], vec![prompt(), skill], vec![prompt(), rules]] {
+        assert!(tail_of(&lines).command, "{lines:?}");
+    }
+    assert!(!tail_of(&[prompt(), answer("a")]).command);
 }

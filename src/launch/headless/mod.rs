@@ -67,7 +67,7 @@ pub fn launch(
     let mut command = Command::new(&plan.program);
     command.args(plan.args()).stderr(stderr(plan, &theirs)?).stdout(Stdio::from(theirs));
     command.stdin(match stdin {
-        _ if !plan.sends_prompt() => Stdio::null(),
+        _ if !plan.takes_stdin() => Stdio::null(),
         Stdin::Inherited => Stdio::inherit(),
         Stdin::Taped(_) => Stdio::piped(),
     });

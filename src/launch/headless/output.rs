@@ -19,6 +19,8 @@ pub struct Output {
     /// Whether an `init` line was passed on, which a resumed attempt prints again.
     introduced: bool,
     attempt: Attempt,
+    /// What the last attempt that did not stand had left.
+    dropped: Vec<u8>,
 }
 
 /// What the lines of the present attempt told.
@@ -48,6 +50,7 @@ impl Output {
             held: Vec::new(),
             introduced: false,
             attempt: Attempt::default(),
+            dropped: Vec::new(),
         }
     }
 
@@ -132,9 +135,15 @@ impl Output {
 
     /// The attempt does not stand: what it left is dropped.
     pub fn discard(&mut self) {
-        self.pending.clear();
-        self.held.clear();
+        self.dropped = std::mem::take(&mut self.held);
+        self.dropped.append(&mut self.pending);
         self.attempt = Attempt::default();
+    }
+
+    /// What the attempt before left stands, instead of what this one left.
+    pub fn take_back(&mut self) {
+        self.pending.clear();
+        self.held = std::mem::take(&mut self.dropped);
     }
 
     /// The attempt stands: what was held back is written.
