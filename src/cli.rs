@@ -54,6 +54,8 @@ pub enum Command {
     Init(crate::commands::init::Args),
     /// Make `claude` mean claude-safe for cron, scripts and editors
     Shim(crate::commands::shim::Args),
+    /// Hand in tasks, and run them when the service lets them
+    Queue(crate::commands::queue::Args),
     /// Take away shim, shell lines and, if asked, the state
     Uninstall(crate::commands::uninstall::Args),
     /// Print tab completions for a shell
@@ -84,6 +86,9 @@ pub struct RunArgs {
     /// Remember the session under this name, and resume it when the job is run again
     #[arg(long, value_name = "NAME")]
     pub job: Option<String>,
+    /// The job is done once for all: if it ended well before, start nothing
+    #[arg(long, requires = "job", hide = true)]
+    pub once: bool,
     /// Print what would be done for each kind of failure, and start nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -293,6 +293,34 @@ pub fn read(state_dir: &Path) -> Vec<Entry> {
         .collect()
 }
 
+/// The entries of a job's runs, oldest first. Only their lines are taken apart: a journal may be
+/// long, and this is asked at each end of a task.
+#[must_use]
+pub fn of_job(state_dir: &Path, job: &str) -> Vec<Entry> {
+    let named = format!("\"job\":{}", serde_json::Value::from(job));
+    let mut runs: Vec<String> = Vec::new();
+    let mut entries = Vec::new();
+    for name in ["journal.1.jsonl", "journal.jsonl"] {
+        let text = std::fs::read(state_dir.join(name)).unwrap_or_default();
+        for line in String::from_utf8_lossy(&text).lines() {
+            let ours = line.contains(&named) || runs.iter().any(|run| line.contains(run.as_str()));
+            let Some(entry) = ours.then(|| serde_json::from_str::<Entry>(line).ok()).flatten()
+            else {
+                continue;
+            };
+            match &entry.event {
+                Event::RunStarted { job: Some(of), .. } if of == job => {
+                    runs.push(entry.run.clone());
+                }
+                _ if runs.contains(&entry.run) => {}
+                _ => continue,
+            }
+            entries.push(entry);
+        }
+    }
+    entries
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,6 +375,26 @@ mod tests {
             let newest = std::fs::read_to_string(&path).expect("there");
             assert!(newest.contains("after"), "a living run goes on in the new one");
         }
+    }
+
+    #[test]
+    fn the_runs_of_a_job_are_found_among_those_of_others() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        for (run, job) in
+            [("aaaaaaaa", Some("q1-x")), ("bbbbbbbb", None), ("cccccccc", Some("q1-xy"))]
+        {
+            let mut journal = Journal::open(dir.path(), run);
+            journal.record(Event::RunStarted {
+                pid: 1,
+                cwd: "/aaaaaaaa".into(),
+                mode: Mode::Headless,
+                claude_version: None,
+                job: job.map(str::to_owned),
+            });
+            journal.record(Event::Session { id: run.into() });
+        }
+        let runs: Vec<String> = of_job(dir.path(), "q1-x").into_iter().map(|e| e.run).collect();
+        assert_eq!(runs, ["aaaaaaaa", "aaaaaaaa"]);
     }
 
     #[test]

@@ -34,6 +34,16 @@ pub enum Occasion {
     Recovered,
     /// The run ended without success.
     GaveUp,
+    /// A task of the queue ended well.
+    TaskDone,
+    /// A task of the queue failed.
+    TaskFailed,
+    /// A task of the queue needs a person.
+    NeedsYou,
+    /// The queue paused itself.
+    QueuePaused,
+    /// Nothing waits in the queue any more.
+    QueueEmpty,
 }
 
 impl Occasion {
@@ -45,6 +55,11 @@ impl Occasion {
             Self::PersonNeeded => "person_needed",
             Self::Recovered => "recovered",
             Self::GaveUp => "gave_up",
+            Self::TaskDone => "task_done",
+            Self::TaskFailed => "task_failed",
+            Self::NeedsYou => "needs_you",
+            Self::QueuePaused => "queue_paused",
+            Self::QueueEmpty => "queue_empty",
         }
     }
 }
@@ -99,6 +114,17 @@ impl Notifier {
     /// a tokio runtime.
     #[must_use]
     pub fn notify(&mut self, occasion: Occasion, text: &str) -> Vec<u8> {
+        self.notify_about(occasion, text, json!({}))
+    }
+
+    /// [`Notifier::notify`] with more for the command to read.
+    #[must_use]
+    pub fn notify_about(
+        &mut self,
+        occasion: Occasion,
+        text: &str,
+        more: serde_json::Value,
+    ) -> Vec<u8> {
         while self.running.try_join_next().is_some() {}
         let text: String = text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
         let named = |list: &[String]| list.iter().any(|name| name == occasion.name());
@@ -113,12 +139,15 @@ impl Notifier {
             bytes.extend(self.sequence(osc, &text));
         }
         if let Some(command) = &self.command {
-            let input = json!({
+            let mut input = json!({
                 "event": occasion.name(),
                 "text": text,
                 "run": self.run,
                 "at": jiff::Timestamp::now().to_string(),
             });
+            if let (Some(input), serde_json::Value::Object(more)) = (input.as_object_mut(), more) {
+                input.extend(more);
+            }
             let mut shell = Command::new("/bin/sh");
             shell.args(["-c", command]);
             self.running.spawn(run(shell, Some(format!("{input}\n"))));

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod init;
 pub mod log;
 pub mod man;
+pub mod queue;
 pub mod report;
 pub mod rules;
 pub mod shim;
@@ -34,6 +35,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Uninstall(args) => uninstall::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Log(args) => log::run(&args),
+        Command::Queue(args) => queue::run(args),
         Command::Report(args) => report::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Status(args) => status::run(&args),

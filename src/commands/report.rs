@@ -61,7 +61,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.json {
         serde_json::to_writer_pretty(&mut out, &night).map_err(std::io::Error::from)
     } else {
-        write!(out, "{}", report::report(&night, &style))
+        let tasks = super::queue::of_the_night(&paths::state_dir(), since, until);
+        write!(out, "{}{tasks}", report::report(&night, &style))
     }
     .and_then(|()| if args.json { writeln!(out) } else { Ok(()) })
     .context("failed to write the report")?;

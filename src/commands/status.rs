@@ -49,7 +49,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         serde_json::to_writer_pretty(&mut out, &runs).context("failed to write the status")?;
         writeln!(out)
     } else {
-        write!(out, "{}", report::status(&night, now, &style))
+        let queue = super::queue::counted(&paths::state_dir());
+        write!(out, "{}{queue}", report::status(&night, now, &style))
     }
     .context("failed to write the status")?;
     Ok(ExitCode::SUCCESS)

@@ -65,7 +65,17 @@ pub const DEFAULT_MESSAGE: &str = "The service failed during my last message and
 const LONGEST_MESSAGE_BYTES: usize = 400;
 
 /// The occasions that can be told.
-pub const OCCASIONS: &[&str] = &["waiting", "person_needed", "recovered", "gave_up"];
+pub const OCCASIONS: &[&str] = &[
+    "waiting",
+    "person_needed",
+    "recovered",
+    "gave_up",
+    "task_done",
+    "task_failed",
+    "needs_you",
+    "queue_paused",
+    "queue_empty",
+];
 
 const fn key(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
     Key { name, kind, default, doc }
@@ -102,6 +112,12 @@ pub const KEYS: &[Key] = &[
         Kind::Duration(Least::Zero),
         "12h",
         "How long a run without a terminal waits in all.",
+    ),
+    key(
+        "retry.wait_for_limit",
+        Kind::Switch,
+        "on",
+        "Without a terminal: wait for a usage limit's reset; off: leave at once with 75.",
     ),
     key(
         "retry.healthy_after",
@@ -232,9 +248,23 @@ pub const KEYS: &[Key] = &[
     key(
         "notify.on",
         Kind::List(OCCASIONS),
-        "waiting, person_needed, recovered, gave_up",
+        "waiting, person_needed, recovered, gave_up, task_done, task_failed, needs_you, queue_paused, queue_empty",
         "When osc, command and desktop are used.",
     ),
+    key("queue.jobs", Kind::Integer(1, 1000), "1", "How many tasks of the queue run at once."),
+    key(
+        "queue.max_usd_per_day",
+        Kind::Integer(0, 1_000_000),
+        "0",
+        "No task is started once a day's tasks have cost this (US dollars; 0: no cap).",
+    ),
+    key(
+        "queue.owner",
+        Kind::Text,
+        "",
+        "What this host is called in the queue (empty: its host name).",
+    ),
+    key("queue.inbox", Kind::Path, "", "A directory in which each Markdown file becomes a task."),
     key(
         "log.level",
         Kind::Choice(&["error", "warn", "info", "debug", "trace"]),

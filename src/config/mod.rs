@@ -50,6 +50,14 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// The variables that set keys.
+pub fn from_environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok().filter(|name| name.starts_with("CLAUDE_SAFE_"))?;
+        Some((name, value.into_string().ok()?))
+    })
+}
+
 /// A rule added by the user; the same fields as in `rules.toml`, checked by `watch`.
 pub type UserRules = Vec<toml::Table>;
 

@@ -14,6 +14,8 @@ pub struct Policy {
     pub curve: Curve,
     /// How long the run waits in all for one failure to pass.
     pub horizon: Duration,
+    /// A usage limit that lifts later is not waited for.
+    pub longest_limit: Duration,
     /// After so long without a failure, and without anything of ours under way, a new streak begins.
     pub healthy_after: Duration,
     /// Tries against a healthy service before the next rung.

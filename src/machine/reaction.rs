@@ -196,7 +196,7 @@ impl Reaction<'_> {
             Failure { kind, status, evidence: Vec::new(), session: None, turn: TurnState::Unknown };
         if let FailureKind::UsageLimit { resets: Some(resets) } = kind {
             let left = Duration::try_from(resets.duration_since(self.now.wall));
-            if left.is_ok_and(|left| left > self.case.policy.horizon) {
+            if left.is_ok_and(|left| left > self.case.policy.longest_limit) {
                 return self.cut(kind);
             }
         }

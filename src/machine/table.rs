@@ -295,7 +295,7 @@ impl Question<'_> {
             }
             Err(_) => return give_up("the usage limit should have reset by now"),
         };
-        if self.failing_for() + wait > self.policy.horizon {
+        if self.failing_for() + wait > self.policy.longest_limit {
             return give_up(&format!("the usage limit resets at {resets}, past the horizon"));
         }
         Decision::Act { rung: Rung::Relaunch, after: wait }

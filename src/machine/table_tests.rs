@@ -17,6 +17,7 @@ fn policy() -> Policy {
     Policy {
         curve: Curve { first: Duration::from_secs(3), max: Duration::from_secs(60) },
         horizon: Duration::from_secs(7_200),
+        longest_limit: Duration::from_secs(7_200),
         tries: 3,
         dead_sign_in_shows: true,
         allowed: ALL.to_vec(),

@@ -214,6 +214,7 @@ fn what_a_turn_has_done_is_never_forgotten_by_a_later_attempt() {
 fn an_outage_of_a_whole_night_ends_in_one_answer_in_both_kinds_of_run() {
     let mut policy = policy();
     policy.horizon = 12 * HOUR;
+    policy.longest_limit = policy.horizon;
     for means in [Means::HEADLESS, Means::TERMINAL] {
         let mut world = World::launched(policy.clone(), means);
         outage(&mut world, FailureKind::AuthRefresh, 4 * SECOND, 40);

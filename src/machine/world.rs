@@ -64,6 +64,7 @@ pub(super) fn policy() -> Policy {
     Policy {
         curve: Curve { first: 3 * SECOND, max: 60 * SECOND },
         horizon: 2 * HOUR,
+        longest_limit: 2 * HOUR,
         healthy_after: 600 * SECOND,
         tries: 3,
         dead_sign_in_shows: true,

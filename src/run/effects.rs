@@ -140,7 +140,11 @@ impl Run {
         );
         let service = Rc::clone(&self.service);
         let state_dir = self.state_dir.clone();
+        let account = self.claude_dir.to_string_lossy().into_owned();
         Box::pin(async move {
+            if let FailureKind::UsageLimit { resets: Some(resets) } = failure.kind {
+                service.breaker.limited(&account, resets).await;
+            }
             let endpoints = if waits { service.facing(failure.kind) } else { Vec::new() };
             // A minute-old *up* is good enough for a wait, and not for a fix.
             let sightings = if machine::table::may_be_fixed(failure.kind) {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::claude::transcript::{self, Tail};
-use crate::journal::{self, Event};
+use crate::journal::{self, Event, Outcome};
 use crate::process;
 use crate::service::{Lock, LockName, locks};
 
@@ -73,6 +73,26 @@ impl Job {
         (!tail.finished && tail.prompted_at.is_some()).then_some((session, tail))
     }
 
+    /// Whether it has ended well already, in its last run's own words or, where that run was
+    /// killed before it could say so, in those of its conversation.
+    pub(super) fn is_done(&self, state_dir: &Path, claude_dir: &Path, name: &str) -> bool {
+        let entries = journal::of_job(state_dir, name);
+        let ends = |outcome: &Outcome| {
+            entries.iter().any(|entry| {
+                matches!(&entry.event, Event::RunEnded { outcome: Some(is), .. } if is == outcome)
+            })
+        };
+        let cut_off = || match entries.last().map(|entry| &entry.event) {
+            None | Some(Event::RunEnded { .. }) => false,
+            Some(_) => {
+                let path = self.kept.as_ref().and_then(|id| transcript::find(claude_dir, id));
+                let tail = path.and_then(|path| transcript::tail(&path).ok());
+                tail.is_some_and(|tail| tail.finished && tail.prompted_at.is_some())
+            }
+        };
+        ends(&Outcome::Done) || cut_off()
+    }
+
     /// Keeps the session it is at.
     pub(super) fn remember(&mut self, session: &str) {
         if self.kept.as_deref() == Some(session) {
@@ -101,16 +121,12 @@ impl Job {
 
 /// The claude of the job's last run, if it outlived that run (which was killed).
 fn orphan(state_dir: &Path, name: &str) -> Option<i32> {
-    let entries = journal::read(state_dir);
-    let last = entries.iter().rev().find(
-        |entry| matches!(&entry.event, Event::RunStarted { job: Some(job), .. } if job == name),
-    )?;
-    let of_last = entries.iter().rev().filter(|entry| entry.run == last.run);
-    let started = of_last.filter_map(|entry| match entry.event {
+    let entries = journal::of_job(state_dir, name);
+    let started = entries.iter().rev().find_map(|entry| match entry.event {
         Event::AttemptStarted { pid, .. } => Some((pid, entry.at)),
         _ => None,
     });
-    started.take(1).find(|(pid, at)| process::is_alive(*pid, *at)).map(|(pid, _)| pid)
+    started.filter(|(pid, at)| process::is_alive(*pid, *at)).map(|(pid, _)| pid)
 }
 
 /// Whether a job may be called so: it names a file.

@@ -179,15 +179,18 @@ fn sign_in(claude_dir: &Path, environment: &Environment, now: Timestamp) -> Sign
 
 /// What the configuration allows a run of this mode.
 fn policy(config: &Config, mode: Mode) -> Policy {
+    let horizon = config.duration(match mode {
+        Mode::Terminal => "retry.horizon_terminal",
+        Mode::Headless | Mode::Program => "retry.horizon_headless",
+    });
+    let waits_for_limit = config.switch("retry.wait_for_limit");
     Policy {
         curve: Curve {
             first: config.duration("retry.first_wait"),
             max: config.duration("retry.max_wait"),
         },
-        horizon: config.duration(match mode {
-            Mode::Terminal => "retry.horizon_terminal",
-            Mode::Headless | Mode::Program => "retry.horizon_headless",
-        }),
+        horizon,
+        longest_limit: if waits_for_limit { horizon } else { Duration::ZERO },
         healthy_after: config.duration("retry.healthy_after"),
         tries: u32::try_from(config.integer("rungs.tries")).unwrap_or(u32::MAX),
         dead_sign_in_shows: true,

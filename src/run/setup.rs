@@ -56,7 +56,8 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
     let way = way(&user);
     let headless = matches!(way, Way::Watched(Mode::Headless | Mode::Program));
     let profile = Profile::of(args.profile.as_deref(), headless);
-    let (mut config, mut problems) = config::load(&paths::config_file(), profile, environment());
+    let (mut config, mut problems) =
+        config::load(&paths::config_file(), profile, config::from_environment());
     if let Err(usage) = apply_options(&mut config, args) {
         say(&usage);
         return ExitCode::from(exit::USAGE);
@@ -106,6 +107,13 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
     let outcome = runtime.and_then(|runtime| {
         let code = runtime.block_on(async {
             let mut run = prepare(config, rules, claude, user, mode, args, state_dir);
+            if let (Some(job), Some(name), true) = (&job, &args.job, args.once)
+                && job.is_done(&run.state_dir, &run.claude_dir, name)
+            {
+                run.say("this job has ended well already");
+                let end = crate::machine::End::Done(crate::watch::ExitReason::Code(0));
+                return Ok(run.leave(&end, None).await);
+            }
             run.take_up(job);
             let code = match mode {
                 _ if signs_in => login::run(&mut run).await,
@@ -131,13 +139,6 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
             })
         }
     }
-}
-
-fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| {
-        let name = name.into_string().ok().filter(|name| name.starts_with("CLAUDE_SAFE_"))?;
-        Some((name, value.into_string().ok()?))
-    })
 }
 
 fn apply_options(config: &mut Config, args: &RunArgs) -> Result<(), String> {

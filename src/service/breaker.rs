@@ -104,6 +104,8 @@ struct State {
     pace: Pace,
     probes: Vec<Shared>,
     last_try: Option<Millis>,
+    /// Until when a usage limit holds an account (named by Claude's configuration directory).
+    limits: std::collections::BTreeMap<String, Millis>,
 }
 
 /// The breaker of one service.
@@ -255,6 +257,22 @@ impl Breaker {
             state.probes.truncate(8);
         })
         .await;
+    }
+
+    /// Tells all runs that a usage limit holds this account.
+    pub async fn limited(&self, account: &str, until: jiff::Timestamp) {
+        let until = Millis::try_from(until.as_millisecond()).unwrap_or_default();
+        self.with_state(|state, now| {
+            state.limits.retain(|_, until| *until > now);
+            state.limits.insert(account.to_owned(), until);
+        })
+        .await;
+    }
+
+    /// Until when a usage limit holds this account, as far as some run was told.
+    pub async fn limit_of(&self, account: &str) -> Option<Millis> {
+        self.with_state(|state, now| state.limits.get(account).copied().filter(|at| *at > now))
+            .await
     }
 
     /// Takes the lease to probe this endpoint for everybody, if nobody has it. A state

@@ -32,6 +32,8 @@ pub enum LockName<'a> {
     Job(&'a str),
     /// Moving the journal aside.
     Journal,
+    /// Running the queue as this owner.
+    Queue(&'a str),
 }
 
 impl LockName<'_> {
@@ -50,6 +52,7 @@ impl LockName<'_> {
             Self::Journal => "journal".to_owned(),
             Self::Session(id) => format!("session-{}", digest(id.as_bytes())),
             Self::Job(name) => format!("job-{}", digest(name.as_bytes())),
+            Self::Queue(owner) => format!("queue-{}", digest(owner.as_bytes())),
         }
     }
 }

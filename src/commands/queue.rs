@@ -1,0 +1,184 @@
+//! `claude-safe queue …`: hand in tasks, see and change what waits, run them. In: arguments.
+//! Out: lines, or JSON with `--json`.
+
+mod add;
+mod change;
+mod clean;
+mod list;
+mod run;
+mod service;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use jiff::Timestamp;
+
+use crate::config::{self, Config, Profile};
+use crate::error::Usage;
+use crate::paths;
+use crate::queue::compose::{Wrong, find};
+use crate::queue::task::{State, Task};
+use crate::queue::{self, Sqlite, Store as _};
+use crate::report::words::{printable, span};
+
+/// Options of `queue`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  claude-safe queue add 'Fix the flaky tests' -- --permission-mode acceptEdits
+  claude-safe queue add -f tasks/*.md     a file for each task
+  claude-safe queue run --until-empty     run what waits, then leave
+  claude-safe queue list                  what waits, and for what
+
+docs/queue.md has the task file, the states and recipes.")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Hand in a task; nothing has to run for it
+    Add(Box<add::Args>),
+    /// Show what waits and runs, and what it waits for
+    List(list::ListArgs),
+    /// Show all about one task
+    Show(list::ShowArgs),
+    /// Print what a task's runs said
+    Logs(list::LogsArgs),
+    /// Change a task that does not run, in $VISUAL or $EDITOR
+    Edit(change::EditArgs),
+    /// Move a task in the order
+    Move(change::MoveArgs),
+    /// Take tasks out of the queue
+    Rm(change::Ids),
+    /// End the runs of tasks; their conversations stay
+    Stop(change::Ids),
+    /// Put tasks back into the queue; they go on in their conversations
+    Retry(change::RetryArgs),
+    /// Free a task of a host that is gone for good; its tools may run again
+    Release(change::Ids),
+    /// Start nothing more
+    Pause(change::PauseArgs),
+    /// Start again what waits, and forget known limits
+    Resume,
+    /// Remove unused worktrees, and history
+    Clean(clean::Args),
+    /// Run what waits
+    Run(run::Args),
+    /// Run the queue at each boot
+    Service(service::Args),
+}
+
+/// What every command works with.
+struct Desk {
+    store: Sqlite,
+    config: Config,
+    state_dir: PathBuf,
+    json: bool,
+}
+
+impl Desk {
+    fn open(json: bool) -> anyhow::Result<Self> {
+        let state_dir = paths::state_dir();
+        let (config, problems) = config::load(
+            &paths::config_file(),
+            Profile::of(None, true),
+            config::from_environment(),
+        );
+        for problem in problems {
+            crate::notice::say(&format!("{problem} (using the default)"));
+        }
+        Ok(Self { store: queue::open(&state_dir)?, config, state_dir, json })
+    }
+
+    fn find(&self, name: &str) -> anyhow::Result<Task> {
+        find(&self.store, name).map_err(usage)
+    }
+
+    /// Tells the runners that something changed.
+    fn ring(&self) {
+        queue::ring(&self.state_dir);
+    }
+}
+
+/// A mistake of the user is exit 2; a fault of the store is ours.
+fn usage(wrong: Wrong) -> anyhow::Error {
+    match wrong {
+        Wrong::Task(text) => Usage(text).into(),
+        Wrong::Store(error) => error.into(),
+    }
+}
+
+/// The queue, if somebody uses it; to look at it must make none.
+fn in_use(state_dir: &Path) -> Option<Sqlite> {
+    queue::file_of(state_dir).exists().then(|| Sqlite::open(&queue::file_of(state_dir)).ok())?
+}
+
+/// One line for `status`: how many tasks stand where. Empty without a queue.
+pub(super) fn counted(state_dir: &Path) -> String {
+    const SHOWN: [State; 3] = [State::Running, State::Queued, State::NeedsYou];
+    let tasks = in_use(state_dir).and_then(|store| store.list(&SHOWN, None).ok());
+    let Some(tasks) = tasks.filter(|tasks| !tasks.is_empty()) else { return String::new() };
+    let count = |state: State| {
+        let number = tasks.iter().filter(|task| task.state == state).count();
+        (number > 0).then(|| format!("{number} {}", state.name().replace('_', " ")))
+    };
+    let counts: Vec<String> = SHOWN.into_iter().filter_map(count).collect();
+    format!("Queue: {} (claude-safe queue list)\n", counts.join(", "))
+}
+
+/// The tasks that ran in this time, for `report`. Empty without a queue.
+pub(super) fn of_the_night(state_dir: &Path, since: Timestamp, until: Timestamp) -> String {
+    let tasks = in_use(state_dir).and_then(|store| store.list(&State::ALL, None).ok());
+    let (since, until) = (since.as_millisecond(), until.as_millisecond());
+    let mut tasks = tasks.unwrap_or_default();
+    tasks.retain(|task| {
+        let began = task.started.is_some_and(|at| at < until);
+        began && task.ended.is_none_or(|at| at >= since)
+    });
+    if tasks.is_empty() {
+        return String::new();
+    }
+    tasks.sort_by_key(|task| task.started);
+    let mut rows = vec![["TASKS", "", "STATE", "WORKED", "SPENT", "RUNS"].map(str::to_owned)];
+    for task in &tasks {
+        rows.push([
+            task.label(),
+            printable(&task.name),
+            task.state.name().replace('_', " "),
+            span(task.record.worked_ms),
+            format!("${:.2}", task.record.spent_usd),
+            task.record.runs.join(" "),
+        ]);
+    }
+    format!("\n{}", list::aligned(&rows))
+}
+
+/// Runs a command.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut desk = match args.command {
+        Command::Service(args) => return service::run(&args),
+        _ => Desk::open(args.json)?,
+    };
+    match args.command {
+        Command::Add(args) => add::run(&mut desk, &args),
+        Command::List(args) => list::list(&desk, &args),
+        Command::Show(args) => list::show(&desk, &args),
+        Command::Logs(args) => list::logs(&desk, &args),
+        Command::Edit(args) => change::edit(&mut desk, &args),
+        Command::Move(args) => change::shift(&mut desk, &args),
+        Command::Rm(ids) => change::remove(&mut desk, &ids),
+        Command::Stop(ids) => change::stop(&mut desk, &ids),
+        Command::Retry(args) => change::retry(&mut desk, &args),
+        Command::Release(ids) => change::release(&mut desk, &ids),
+        Command::Pause(args) => change::pause(&mut desk, &args),
+        Command::Resume => change::resume(&mut desk),
+        Command::Clean(args) => clean::run(&mut desk, &args),
+        Command::Run(args) => run::run(desk, &args),
+        Command::Service(_) => unreachable!("it needs no queue"),
+    }
+}
