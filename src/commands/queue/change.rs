@@ -41,19 +41,19 @@ pub struct EditArgs {
 
 /// Options of `queue move`.
 #[derive(Debug, clap::Args)]
-#[group(id = "place", required = true, multiple = false, args = ["first", "last", "before"])]
+#[command(group = clap::ArgGroup::new("place").required(true).multiple(false))]
 pub struct MoveArgs {
     /// Its id or name
     #[arg(value_name = "ID")]
     id: String,
     /// Before all others
-    #[arg(long)]
+    #[arg(long, group = "place")]
     first: bool,
     /// After all others
-    #[arg(long)]
+    #[arg(long, group = "place")]
     last: bool,
     /// Before this one
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", group = "place")]
     before: Option<String>,
 }
 
