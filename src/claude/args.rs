@@ -250,8 +250,13 @@ impl ClaudeArgs {
                 }
                 // without the flag that stood between, the word would be taken for a value
                 Piece::Positional(_) => {
-                    let takers = pieces.iter().rev().take_while(|piece| piece.takes_more());
-                    let at = pieces.len() - takers.count();
+                    let mut at = pieces.len();
+                    while at > 0
+                        && (pieces[at - 1].takes_more()
+                            || pieces.get(at).is_some_and(Piece::clustered))
+                    {
+                        at -= 1;
+                    }
                     pieces.insert(at, piece);
                     continue;
                 }
