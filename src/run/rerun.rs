@@ -28,10 +28,20 @@ impl Run {
         let SessionPlan::WithId(id) = &self.plan.session else { return };
         // An id that has a file is refused as taken, even if nothing was said in it.
         if transcript::find(&self.claude_dir, id).is_some() {
-            let id = uuid::Uuid::new_v4().to_string();
-            self.plan.session = SessionPlan::WithId(id.clone());
-            self.learn_session(&id);
+            self.in_another_session();
         }
+    }
+
+    /// The same start under another id, if the id is ours to choose. The session that holds but
+    /// the prompt stays where it is: no file of Claude's is ever removed.
+    fn in_another_session(&mut self) -> bool {
+        if !matches!(self.plan.session, SessionPlan::WithId(_)) {
+            return false;
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        self.plan.session = SessionPlan::WithId(id.clone());
+        self.learn_session(&id);
+        true
     }
 
     /// What may be unfinished is continued by Claude itself where it can: that sends nothing.
@@ -72,7 +82,7 @@ impl Run {
             Some(own) if own.tail.turn == TurnState::Untouched && !self.prompt_lost => {
                 match own.follows {
                     Some(follows) => self.plan = self.plan.again(&session, &follows),
-                    None if own.new && self.take_away(&session) => {}
+                    None if own.new && self.in_another_session() => {}
                     None => self.resume(Continuation::Message),
                 }
             }
@@ -85,13 +95,6 @@ impl Run {
     pub(super) fn own(&self) -> Option<Own> {
         let path = transcript::find(&self.claude_dir, self.session.as_deref()?)?;
         self.before.as_ref()?.own(&path)
-    }
-
-    /// Removes the transcript of an attempt that began it and added nothing but the prompt, which
-    /// is said again: an outage of hours would leave hundreds.
-    fn take_away(&self, session: &str) -> bool {
-        let path = transcript::find(&self.claude_dir, session);
-        path.is_some_and(|path| std::fs::remove_file(path).is_ok())
     }
 
     /// Why a turn that was begun cannot be carried on by another attempt as if it were the same.
