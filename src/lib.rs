@@ -20,6 +20,7 @@ pub mod paths;
 pub mod plan;
 pub mod process;
 pub mod program;
+pub mod ps;
 pub mod queue;
 pub mod report;
 pub mod run;

@@ -18,12 +18,22 @@ pub fn home() -> PathBuf {
     dirs::home_dir().unwrap_or_else(|| PathBuf::from("/"))
 }
 
-/// `config.toml`: `CLAUDE_SAFE_CONFIG`, else the platform's configuration directory.
+/// `config.toml`: `CLAUDE_SAFE_CONFIG`, else below the platform's configuration directory. On
+/// macOS, where most command-line tools look there, `~/.config` goes first if it has one.
 #[must_use]
 pub fn config_file() -> PathBuf {
     env_path("CLAUDE_SAFE_CONFIG").unwrap_or_else(|| {
-        dirs::config_dir().unwrap_or_else(|| home().join(".config")).join("claude-safe/config.toml")
+        let common = home().join(".config");
+        let platform = dirs::config_dir().unwrap_or_else(|| common.clone());
+        let first = if cfg!(target_os = "macos") { &common } else { &platform };
+        config_in(first, &platform)
     })
+}
+
+/// The file in the first directory if it is there, else the one of the platform.
+fn config_in(first: &Path, platform: &Path) -> PathBuf {
+    let in_dir = |dir: &Path| dir.join("claude-safe/config.toml");
+    Some(in_dir(first)).filter(|file| file.is_file()).unwrap_or_else(|| in_dir(platform))
 }
 
 /// Journal, logs, backups, breaker: `CLAUDE_SAFE_STATE_DIR`, else the platform's state directory.
@@ -178,5 +188,17 @@ mod tests {
             mode(base.path(), parent);
             assert_eq!(claim_dir(&dir).is_ok(), taken, "in a directory of mode {parent:o}");
         }
+    }
+
+    #[test]
+    fn a_configuration_in_the_common_place_goes_before_the_platform_s() {
+        let home = tempfile::tempdir().expect("a directory");
+        let (common, platform) = (home.path().join(".config"), home.path().join("Library"));
+        let of = |dir: &Path| dir.join("claude-safe/config.toml");
+        assert_eq!(config_in(&common, &platform), of(&platform));
+        std::fs::create_dir_all(common.join("claude-safe")).expect("made");
+        assert_eq!(config_in(&common, &platform), of(&platform), "there is no file");
+        std::fs::write(of(&common), "").expect("written");
+        assert_eq!(config_in(&common, &platform), of(&common));
     }
 }

@@ -25,7 +25,7 @@ pub fn sync_tree(dir: &Path) -> io::Result<()> {
 /// Brings a new directory to the disk; each file was synced as it was written; the directories remain.
 #[cfg(not(target_os = "linux"))]
 pub fn sync_tree(dir: &Path) -> io::Result<()> {
-    for child in fs::read_dir(dir)? {
+    for child in std::fs::read_dir(dir)? {
         let child = child?;
         if child.file_type()?.is_dir() {
             sync_tree(&child.path())?;

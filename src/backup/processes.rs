@@ -89,49 +89,58 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use std::collections::HashMap;
     use std::io;
-    use std::path::PathBuf;
-    use std::process::Command;
 
-    use super::{Environment, Process};
+    use super::Process;
+    use crate::ps::{self, COMMAND, Commands, IDENTITY, Identity};
 
     pub(super) fn all() -> io::Result<Vec<Process>> {
-        let plain = ps(&["-axww", "-o", "pid=,ppid=,uid=,command="])?;
-        // `-E` shows the environment behind the arguments, of the user's own processes.
-        let full = ps(&["-axwwE", "-o", "pid=,command="]).unwrap_or_default();
-        let full: HashMap<i32, &str> = full
-            .lines()
-            .filter_map(|line| line.trim_start().split_once(' '))
-            .filter_map(|(pid, rest)| Some((pid.parse().ok()?, rest)))
-            .collect();
-        Ok(plain.lines().filter_map(|line| one(line, &full)).collect())
+        let identities = ps::all(IDENTITY, false)?;
+        let (plain, full) = (ps::all(COMMAND, false)?, ps::all(COMMAND, true).unwrap_or_default());
+        let commands = Commands::of(&plain, &full);
+        let identities = identities.lines().filter_map(Identity::of);
+        Ok(identities.map(|identity| super::from_ps(identity, &commands)).collect())
     }
+}
 
-    fn one(line: &str, full: &HashMap<i32, &str>) -> Option<Process> {
-        let mut fields = line.split_whitespace();
-        let pid = fields.next()?.parse().ok()?;
-        let parent = fields.next()?.parse().ok()?;
-        let uid = fields.next()?.parse().ok()?;
-        let arguments: Vec<String> = fields.take(3).map(str::to_owned).collect();
-        let program = arguments.first().map(PathBuf::from);
-        let name = program.as_ref().and_then(|program| program.file_name());
-        let name = name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let value = |name: &str| {
-            let words = full.get(&pid)?.split(' ');
-            words.filter_map(|word| word.strip_prefix(name)).last().map(PathBuf::from)
-        };
-        let environment =
-            Environment { home: value("HOME="), config_dir: value("CLAUDE_CONFIG_DIR=") };
-        let environment = environment.home.is_some().then_some(environment);
-        Some(Process { pid, parent, uid, name, program, arguments, environment })
+/// A process as `ps` tells of it.
+#[cfg(any(test, not(target_os = "linux")))]
+fn from_ps(identity: crate::ps::Identity, commands: &crate::ps::Commands<'_>) -> Process {
+    let name = identity.program.file_name().map(|name| name.to_string_lossy().into_owned());
+    let variable = |name| commands.variable(identity.pid, name);
+    // Without a home the rest of the environment is not believed either.
+    let environment = variable("HOME").flatten().map(|home| Environment {
+        home: Some(home),
+        config_dir: variable("CLAUDE_CONFIG_DIR").flatten(),
+    });
+    Process {
+        pid: identity.pid,
+        parent: identity.parent,
+        uid: identity.uid,
+        name: name.unwrap_or_default(),
+        arguments: commands.arguments(&identity, 3),
+        program: Some(identity.program),
+        environment,
     }
+}
 
-    fn ps(arguments: &[&str]) -> io::Result<String> {
-        let output = Command::new("/bin/ps").args(arguments).output()?;
-        if !output.status.success() {
-            return Err(io::Error::other("ps failed"));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ps::{Commands, Identity};
+
+    #[test]
+    fn a_claude_below_a_path_with_blanks_is_seen_with_its_directory() {
+        let program = "/Users/jane/Library/Application Support/Claude/claude-code/2.1.330/claude";
+        let plain = format!("733 {program} -p x\n");
+        let full = format!(
+            "733 {program} -p x HOME=/Users/jane CLAUDE_CONFIG_DIR=/Users/jane/My Config TERM=x\n"
+        );
+        let identity = Identity::of(&format!("733 1 501 {program}")).expect("an identity");
+        let process = from_ps(identity, &Commands::of(&plain, &full));
+        assert_eq!(process.name, "claude");
+        assert_eq!(process.arguments, [program, "-p", "x"]);
+        let environment = process.environment.expect("seen");
+        assert_eq!(environment.config_dir, Some("/Users/jane/My Config".into()));
     }
 }

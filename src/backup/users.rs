@@ -120,7 +120,13 @@ fn uses(process: &Process, dir: &Path, asked: &Path) -> Option<bool> {
     if used.is_relative() {
         return None;
     }
-    Some(used == asked || resolved(&used) == dir)
+    Some(used == asked || is_same(&used, dir))
+}
+
+/// Whether both names lead to one directory, whatever their case or their links.
+fn is_same(a: &Path, b: &Path) -> bool {
+    let identity = |path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    resolved(a) == resolved(b) || (identity(a).is_some() && identity(a) == identity(b))
 }
 
 fn resolved(dir: &Path) -> PathBuf {
@@ -179,6 +185,11 @@ mod tests {
         assert_eq!(uses(&with(Some("/h"), None), dir, dir), Some(true));
         assert_eq!(uses(&with(Some("/h"), Some("/else")), dir, dir), Some(false));
         assert_eq!(uses(&with(Some("/g"), Some("/h/.claude")), dir, dir), Some(true));
+        let real = tempfile::tempdir().expect("a directory");
+        let link = real.path().with_extension("link");
+        std::os::unix::fs::symlink(real.path(), &link).expect("made");
+        assert_eq!(uses(&with(None, link.to_str()), real.path(), dir), Some(true), "one inode");
+        fs::remove_file(&link).expect("ours");
         assert_eq!(uses(&with(None, None), dir, dir), None);
         assert_eq!(uses(&with(None, Some("relative")), dir, dir), None);
         assert_eq!(uses(&process("claude", "/c", &["claude"]), dir, dir), None);

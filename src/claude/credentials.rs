@@ -1,16 +1,21 @@
-//! How Claude is signed in, as far as files and environment tell. Tokens are read to see
-//! whether they are there, and never leave this module.
+//! How Claude is signed in, as far as the environment, the Keychain of macOS and the credentials
+//! file tell, in the order in which Claude asks them; and a stamp, by which a later look knows
+//! whether someone has signed in since. Tokens are read to see whether they are there, and never
+//! leave this module.
 
-use std::path::Path;
-use std::time::SystemTime;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::environment::{Lookup, is_on};
+use super::keychain::{Item, Keychain};
 
-/// Where Claude keeps its tokens, but on macOS.
-const FILE: &str = ".credentials.json";
+/// An access token is good for this long, and every refresh writes it anew.
+const TOKEN_LIFE: Duration = Duration::from_secs(8 * 3600);
+/// An item written this long after a failure was not written by the failure itself.
+const NOT_BY_FAILURE: SignedDuration = SignedDuration::from_secs(5);
 
 /// How Claude is signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +45,8 @@ pub enum SignIn {
     Provider,
     /// macOS keeps them in the Keychain, which is not looked into.
     Keychain,
+    /// They are in a Keychain that is locked, so that Claude cannot read them either.
+    Locked,
 }
 
 impl SignIn {
@@ -47,7 +54,10 @@ impl SignIn {
     /// would retry a wrong one 300 times.
     #[must_use]
     pub fn is_oauth(self) -> bool {
-        matches!(self, Self::Kept { .. } | Self::Expired | Self::Token | Self::Keychain)
+        matches!(
+            self,
+            Self::Kept { .. } | Self::Expired | Self::Token | Self::Keychain | Self::Locked
+        )
     }
 
     /// Whether a refresh token is there, so that a 401 may pass by itself.
@@ -73,68 +83,188 @@ pub fn key_variable(environment: &impl Lookup) -> Option<&'static str> {
     keys.into_iter().find(|name| environment.var(name).is_some())
 }
 
-/// Reads the sign-in below Claude's configuration directory, with the environment that Claude
-/// sees.
-#[must_use]
-pub fn read(claude_dir: &Path, environment: &impl Lookup, now: Timestamp) -> SignIn {
-    if PROVIDERS.iter().any(|name| environment.var(name).is_some_and(|value| is_on(&value))) {
-        return SignIn::Provider;
+/// What the stored sign-in was when it was looked at. Another stamp says that something was
+/// written, not that it is good: Claude empties a dead sign-in where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stamp {
+    /// Nothing is stored, or nothing that could be seen.
+    #[default]
+    Nothing,
+    /// A credentials file.
+    File {
+        /// When it was last written.
+        modified: Option<SystemTime>,
+        /// How long it is (bytes).
+        size: u64,
+        /// When its access token expires (milliseconds since 1970).
+        expires_ms: Option<i64>,
+    },
+    /// An item in the Keychain, last written then.
+    Item(Timestamp),
+    /// It could not be looked at.
+    Unseen,
+}
+
+/// One look at the sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// How Claude is signed in.
+    pub sign_in: SignIn,
+    /// What is stored.
+    pub stamp: Stamp,
+    at: Timestamp,
+}
+
+impl Look {
+    /// The same where a helper program hands out the key, which outranks what is stored.
+    #[must_use]
+    pub fn by_helper(self) -> Self {
+        Self { sign_in: SignIn::Helper, stamp: Stamp::Nothing, ..self }
     }
-    if key_variable(environment).is_some() {
-        return SignIn::ApiKey;
+
+    /// Whether someone has signed in since the look that had this stamp: something else is stored
+    /// now, and Claude could use it.
+    #[must_use]
+    pub fn is_renewed(&self, since: Stamp) -> bool {
+        let usable = self.sign_in.can_refresh()
+            || matches!(
+                self.sign_in,
+                SignIn::Token | SignIn::ApiKey | SignIn::Helper | SignIn::Provider
+            );
+        usable && self.stamp != Stamp::Unseen && self.stamp != since
     }
-    if environment.var("CLAUDE_CODE_OAUTH_TOKEN").is_some() {
-        return SignIn::Token;
-    }
-    let file = claude_dir.join(FILE);
-    match std::fs::read(&file) {
-        Ok(bytes) => match from_file(&bytes, now) {
-            SignIn::Kept { expires, .. } => SignIn::Kept { expires, since: written(&file) },
-            other => other,
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            if cfg!(target_os = "macos") {
-                SignIn::Keychain
-            } else {
-                SignIn::Missing
+
+    /// Whether the next Claude to start will refresh the access token: one at a time should.
+    #[must_use]
+    pub fn awaits_refresh(&self) -> bool {
+        match (self.sign_in, self.stamp) {
+            (SignIn::Expired, _) => true,
+            // How long its token is good for is not seen, but for how long they are.
+            (SignIn::Keychain, Stamp::Item(written)) => {
+                Duration::try_from(self.at.duration_since(written))
+                    .is_ok_and(|age| age >= TOKEN_LIFE)
             }
+            _ => false,
         }
-        Err(_) => SignIn::Unreadable,
+    }
+
+    /// How Claude is signed in by now, for the judgement of a failure at that time: an item that
+    /// was written well after it holds a new access token.
+    #[must_use]
+    pub fn since(&self, failure: Option<Timestamp>) -> SignIn {
+        match (self.sign_in, self.stamp, failure) {
+            (SignIn::Keychain, Stamp::Item(written), Some(failure))
+                if written.duration_since(failure) >= NOT_BY_FAILURE =>
+            {
+                let expires = written.saturating_add(TOKEN_LIFE).unwrap_or(written);
+                SignIn::Kept { expires, since: Some(written) }
+            }
+            (sign_in, ..) => sign_in,
+        }
     }
 }
 
-/// Tells one sign-in from the next, without its tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
-    modified: SystemTime,
-    size: u64,
-    expires: Option<i64>,
-}
+/// What a person is told who must sign in.
+pub const SIGN_IN_AGAIN: &str = "sign in again: run `claude` and use /login";
 
 #[cfg(test)]
 impl Stamp {
     /// One that differs from all of other numbers.
     pub(crate) fn numbered(number: u64) -> Self {
-        Self { modified: SystemTime::UNIX_EPOCH, size: number, expires: None }
+        Self::File { modified: None, size: number, expires_ms: None }
     }
 }
 
-/// The stamp of the sign-in below Claude's configuration directory, if there is one.
+/// What a person is told when only they can help. Over SSH a Keychain is locked until its
+/// password was given, and a sign-in there "succeeds" without being stored.
 #[must_use]
-pub fn stamp(claude_dir: &Path) -> Option<Stamp> {
-    let path = claude_dir.join(FILE);
-    let meta = std::fs::metadata(&path).ok()?;
-    let value: Option<Value> = serde_json::from_slice(&std::fs::read(&path).ok()?).ok();
-    let expires = value.and_then(|value| value["claudeAiOauth"]["expiresAt"].as_i64());
-    Some(Stamp { modified: meta.modified().ok()?, size: meta.len(), expires })
+pub fn advice(sign_in: SignIn, environment: &impl Lookup) -> &'static str {
+    match sign_in {
+        SignIn::Locked => "the keychain is locked: run `security unlock-keychain`, then go on",
+        SignIn::Keychain if is_remote(environment) => {
+            "over SSH the keychain may be locked: run `security unlock-keychain`; if that does \
+             not help, sign in again: run `claude` and use /login"
+        }
+        _ => SIGN_IN_AGAIN,
+    }
 }
 
-fn written(file: &Path) -> Option<Timestamp> {
-    std::fs::metadata(file).ok()?.modified().ok()?.try_into().ok()
+/// Whether this is a session over SSH.
+pub fn is_remote(environment: &impl Lookup) -> bool {
+    ["SSH_CONNECTION", "SSH_TTY"].iter().any(|name| environment.var(name).is_some())
 }
 
-fn from_file(bytes: &[u8], now: Timestamp) -> SignIn {
-    let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return SignIn::Unreadable };
+/// Where Claude keeps a sign-in: the Keychain where there is one, and a file below its
+/// configuration directory.
+#[derive(Debug)]
+pub struct Store {
+    claude_dir: PathBuf,
+    keychain: Option<Keychain>,
+}
+
+impl Store {
+    /// The one of this configuration directory.
+    #[must_use]
+    pub fn new(claude_dir: &Path, keychain: Option<Keychain>) -> Self {
+        Self { claude_dir: claude_dir.to_owned(), keychain }
+    }
+
+    /// Looks at the sign-in, with the environment that Claude sees.
+    pub fn look(&self, environment: &impl Lookup, at: Timestamp) -> Look {
+        let given = if PROVIDERS
+            .iter()
+            .any(|name| environment.var(name).is_some_and(|value| is_on(&value)))
+        {
+            Some(SignIn::Provider)
+        } else if key_variable(environment).is_some() {
+            Some(SignIn::ApiKey)
+        } else {
+            environment.var("CLAUDE_CODE_OAUTH_TOKEN").map(|_| SignIn::Token)
+        };
+        let (sign_in, stamp) = match given {
+            Some(sign_in) => (sign_in, Stamp::Nothing),
+            None => self.stored(environment, at),
+        };
+        Look { sign_in, stamp, at }
+    }
+
+    /// What is stored: the file counts only where the Keychain has no item, as for Claude.
+    fn stored(&self, environment: &impl Lookup, at: Timestamp) -> (SignIn, Stamp) {
+        match self.keychain.as_ref().map(|all| all.look(&self.claude_dir, environment)) {
+            Some(Item::Written(written)) => (SignIn::Keychain, Stamp::Item(written)),
+            Some(Item::Locked) => (SignIn::Locked, Stamp::Nothing),
+            Some(Item::Untold) => (SignIn::Keychain, Stamp::Unseen),
+            Some(Item::Absent) | None => self.in_file(at),
+        }
+    }
+
+    fn in_file(&self, now: Timestamp) -> (SignIn, Stamp) {
+        let path = self.claude_dir.join(".credentials.json");
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return (SignIn::Missing, Stamp::Nothing);
+            }
+            Err(_) => return (SignIn::Unreadable, Stamp::Unseen),
+        };
+        let value = serde_json::from_slice::<Value>(&bytes).ok();
+        let modified = std::fs::metadata(&path).and_then(|meta| meta.modified()).ok();
+        let stamp = Stamp::File {
+            modified,
+            size: bytes.len() as u64,
+            expires_ms: value.as_ref().and_then(|all| all["claudeAiOauth"]["expiresAt"].as_i64()),
+        };
+        let sign_in = match value.map_or(SignIn::Unreadable, |value| from_file(&value, now)) {
+            SignIn::Kept { expires, .. } => {
+                SignIn::Kept { expires, since: modified.and_then(|at| at.try_into().ok()) }
+            }
+            other => other,
+        };
+        (sign_in, stamp)
+    }
+}
+
+fn from_file(value: &Value, now: Timestamp) -> SignIn {
     let Some(oauth) = value.get("claudeAiOauth") else { return SignIn::Missing };
     let filled = |key: &str| oauth[key].as_str().is_some_and(|token| !token.is_empty());
     let expires = oauth["expiresAt"].as_i64().and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -152,17 +282,30 @@ fn from_file(bytes: &[u8], now: Timestamp) -> SignIn {
 
 #[cfg(test)]
 mod tests {
+    use super::super::keychain::tests::{attributes, security};
     use super::*;
 
-    fn read(file: Option<&str>, environment: &[(&str, &str)]) -> SignIn {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+    type Variables = &'static [(&'static str, &'static str)];
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn environment(all: Variables) -> impl Fn(&str) -> Option<String> {
+        move |name| all.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    }
+
+    fn look(dir: &Path, file: Option<&str>, variables: Variables) -> Look {
         if let Some(text) = file {
-            std::fs::write(dir.path().join(".credentials.json"), text).expect("written");
+            std::fs::write(dir.join(".credentials.json"), text).expect("written");
         }
-        let variable = |name: &str| {
-            environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        };
-        super::read(dir.path(), &variable, Timestamp::from_second(1_000).expect("in range"))
+        let now = Timestamp::from_second(1_000).expect("in range");
+        Store::new(dir, None).look(&environment(variables), now)
+    }
+
+    fn read(file: Option<&str>, variables: Variables) -> SignIn {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        look(dir.path(), file, variables).sign_in
     }
 
     fn oauth(access: &str, refresh: &str, expires_ms: i64) -> String {
@@ -197,5 +340,79 @@ mod tests {
         assert_eq!(read(Some(&file), &[("CLAUDE_CODE_USE_BEDROCK", "1")]), SignIn::Provider);
         assert_ne!(read(Some(&file), &[("ANTHROPIC_API_KEY", "")]), SignIn::ApiKey);
         assert_ne!(read(Some(&file), &[("CLAUDE_CODE_USE_BEDROCK", "0")]), SignIn::Provider);
+    }
+
+    #[test]
+    fn only_a_sign_in_that_was_written_since_and_can_be_used_is_a_new_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let kept = look(dir.path(), Some(&oauth("a", "r", 2_000_000)), &[]);
+        assert!(!kept.is_renewed(kept.stamp), "a token that was there all the time");
+        let emptied = look(dir.path(), Some(&oauth("", "", 0)), &[]);
+        assert!(!emptied.is_renewed(kept.stamp), "emptied is written, and dead");
+        let again = look(dir.path(), Some(&oauth("a", "r", 3_000_000)), &[]);
+        assert!(again.is_renewed(emptied.stamp) && again.is_renewed(kept.stamp));
+        assert!(again.is_renewed(Stamp::Nothing), "where there was none");
+    }
+
+    /// A look through a `security` of ours, eight hours after the item's hour.
+    fn through_keychain(prints: &str, code: i32, file: Option<&str>) -> Look {
+        let dir = tempfile::tempdir().expect("a directory");
+        if let Some(text) = file {
+            std::fs::write(dir.path().join(".credentials.json"), text).expect("written");
+        }
+        let keychain = Keychain::through(&security(dir.path(), prints, code));
+        let store = Store::new(dir.path(), Some(keychain));
+        store.look(&environment(&[]), at("2026-09-15T20:00:00Z"))
+    }
+
+    #[test]
+    fn the_keychain_is_asked_first_and_a_leftover_file_counts_only_without_an_item() {
+        let leftover = oauth("", "", 0);
+        let item = through_keychain(&attributes("20260915110920"), 0, Some(&leftover));
+        let stamp = Stamp::Item(at("2026-09-15T11:09:20Z"));
+        assert_eq!((item.sign_in, item.stamp), (SignIn::Keychain, stamp));
+        assert_eq!(through_keychain("", 44, Some(&leftover)).sign_in, SignIn::Emptied);
+        assert_eq!(through_keychain("", 44, None).sign_in, SignIn::Missing);
+        let locked = through_keychain("", 36, Some(&leftover));
+        assert_eq!((locked.sign_in, locked.stamp), (SignIn::Locked, Stamp::Nothing));
+        let untold = through_keychain("", 1, None);
+        assert_eq!((untold.sign_in, untold.stamp), (SignIn::Keychain, Stamp::Unseen));
+    }
+
+    #[test]
+    fn an_item_tells_by_its_time_whether_someone_signed_in_and_whether_its_token_is_old() {
+        let old = through_keychain(&attributes("20260915110920"), 0, None);
+        let new = through_keychain(&attributes("20260915195900"), 0, None);
+        assert!(new.is_renewed(old.stamp) && !old.is_renewed(old.stamp));
+        let locked = through_keychain("", 36, None);
+        assert!(new.is_renewed(locked.stamp) && !locked.is_renewed(new.stamp));
+        let untold = through_keychain("", 1, None);
+        assert!(!untold.is_renewed(old.stamp), "no answer is no news");
+        assert!(old.awaits_refresh() && !new.awaits_refresh() && !untold.awaits_refresh());
+    }
+
+    #[test]
+    fn an_item_written_well_after_a_failure_holds_a_new_token() {
+        let item = through_keychain(&attributes("20260915195900"), 0, None);
+        let kept = |time| matches!(item.since(Some(at(time))), SignIn::Kept { .. });
+        assert!(kept("2026-09-15T19:50:00Z"));
+        // A refresh that failed may have emptied it as it failed.
+        assert!(!kept("2026-09-15T19:58:59Z") && !kept("2026-09-15T20:00:00Z"));
+        assert_eq!(item.since(None), SignIn::Keychain);
+    }
+
+    #[test]
+    fn who_must_unlock_a_keychain_is_told_so() {
+        let ssh = environment(&[("SSH_CONNECTION", "10.0.0.1 1 10.0.0.2 22")]);
+        let here = environment(&[]);
+        for (sign_in, remote, unlock) in [
+            (SignIn::Locked, false, true),
+            (SignIn::Keychain, true, true),
+            (SignIn::Keychain, false, false),
+            (SignIn::Emptied, true, false),
+        ] {
+            let told = if remote { advice(sign_in, &ssh) } else { advice(sign_in, &here) };
+            assert_eq!(told.contains("unlock-keychain"), unlock, "{sign_in:?}: {told}");
+        }
     }
 }

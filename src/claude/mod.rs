@@ -6,6 +6,7 @@ pub mod args;
 pub mod credentials;
 pub mod environment;
 pub mod hooks;
+pub mod keychain;
 pub mod locate;
 pub mod resets;
 pub mod resume_hint;

@@ -16,8 +16,10 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 
 use crate::claude::args::ClaudeArgs;
-use crate::claude::environment::Environment;
-use crate::claude::{credentials, locate, version};
+use crate::claude::credentials::{self, Store};
+use crate::claude::environment::{Environment, Lookup as _};
+use crate::claude::keychain::{self, Keychain};
+use crate::claude::{locate, version};
 use crate::config::{self, Config, Profile};
 use crate::process;
 use crate::service::{
@@ -76,9 +78,14 @@ async fn gather() -> Report {
         looks(&config, &look, &endpoints),
         page(&config, &look, &endpoints, now),
     );
+    let store = Store::new(&claude_dir, Keychain::of_system(config.get("claude.keychain").0));
+    let look = store.look(&env, now);
+    // What names the item, and nothing that would outrank it.
+    let nothing = |name: &str| env.var(name).filter(|_| keychain::NAMING.contains(&name));
     let sign_in = SignInSeen {
-        used: credentials::read(&claude_dir, &env, now),
-        stored: credentials::read(&claude_dir, &|_: &str| None, now),
+        used: look.sign_in,
+        stamp: look.stamp,
+        stored: store.look(&nothing, now).sign_in,
         key_variable: credentials::key_variable(&env),
     };
     let mut findings = local::findings(&claude_dir, &env, &network, sign_in.used);

@@ -17,7 +17,7 @@ pub(super) const PROGRAM: &str = "'@PROGRAM@'";
 /// Options of `init`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  eval \"$(claude-safe init bash)\"     as a line of ~/.bashrc
+  eval \"$(claude-safe init bash)\"     as a line of ~/.bashrc (macOS: ~/.bash_profile)
   eval \"$(claude-safe init zsh)\"      as a line of ~/.zshrc
   claude-safe init fish | source      as a line of ~/.config/fish/config.fish
   claude-safe init --uninstall        show these lines, and remove them after a yes

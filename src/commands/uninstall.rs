@@ -135,21 +135,75 @@ fn what_stays(out: &mut impl Write, state: &Path) -> io::Result<()> {
         writeln!(out, "stays: {} ({what})", state.display())?;
     }
     if let Ok(program) = std::env::current_exe() {
-        let how = if program.starts_with("/usr/bin") {
-            "`apt remove claude-safe`"
-        } else if program.components().any(|part| part.as_os_str() == ".cargo") {
-            "`cargo uninstall claude-safe`"
-        } else {
-            "remove the file"
-        };
-        writeln!(out, "the program itself: {} ({how})", program.display())?;
+        writeln!(out, "the program itself: {} ({})", program.display(), way_out(&program))?;
     }
     Ok(())
+}
+
+/// How what brought the program here takes it away again.
+fn way_out(program: &Path) -> String {
+    let real = std::fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
+    let has = |name: &str| real.iter().any(|part| part == name);
+    if has("node_modules") {
+        // The program lies in `…/node_modules/[@scope/]PACKAGE-PLATFORM/bin`.
+        return npm_package(&real).map_or_else(
+            || "remove it with npm".to_owned(),
+            |package| format!("`npm uninstall -g {package}`"),
+        );
+    }
+    if has("Cellar") || real.starts_with("/opt/homebrew") {
+        "`brew uninstall claude-safe`".to_owned()
+    } else if real.starts_with("/usr/bin") {
+        "`apt remove claude-safe`".to_owned()
+    } else if has(".cargo") {
+        "`cargo uninstall claude-safe`".to_owned()
+    } else {
+        "remove the file".to_owned()
+    }
+}
+
+/// The package that was installed: the outermost one, which brought the program's own along.
+fn npm_package(program: &Path) -> Option<String> {
+    let mut parts = program.iter().map(|part| part.to_string_lossy());
+    parts.find(|part| part == "node_modules")?;
+    let first = parts.next()?;
+    let package = match first.strip_prefix('@') {
+        Some(_) => format!("{first}/{}", parts.next()?),
+        None => first.into_owned(),
+    };
+    let platforms = ["linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64"];
+    let bare = platforms.iter().find_map(|name| package.strip_suffix(&format!("-{name}")));
+    Some(bare.map_or(package.clone(), str::to_owned))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_installed_it_is_named_for_its_removal() {
+        for (program, way) in [
+            ("/usr/bin/claude-safe", "`apt remove claude-safe`"),
+            ("/home/u/.cargo/bin/claude-safe", "`cargo uninstall claude-safe`"),
+            (
+                "/opt/homebrew/Cellar/claude-safe/0.1.0/bin/claude-safe",
+                "`brew uninstall claude-safe`",
+            ),
+            ("/usr/local/Cellar/claude-safe/0.1.0/bin/claude-safe", "`brew uninstall claude-safe`"),
+            ("/usr/lib/node_modules/claude-safe/bin/claude-safe", "`npm uninstall -g claude-safe`"),
+            (
+                "/h/lib/node_modules/claude-safe/node_modules/claude-safe-linux-x64/bin/claude-safe",
+                "`npm uninstall -g claude-safe`",
+            ),
+            (
+                "/h/lib/node_modules/@us/claude-safe-darwin-arm64/bin/claude-safe",
+                "`npm uninstall -g @us/claude-safe`",
+            ),
+            ("/opt/tools/claude-safe", "remove the file"),
+        ] {
+            assert_eq!(way_out(Path::new(program)), way, "{program}");
+        }
+    }
 
     /// Every name that the source puts directly below the state directory.
     fn written() -> std::collections::BTreeSet<String> {

@@ -90,6 +90,12 @@ pub const KEYS: &[Key] = &[
         "The claude to start; empty: the first on PATH that is not claude-safe.",
     ),
     key(
+        "claude.keychain",
+        Kind::Choice(&["auto", "on", "off"]),
+        "auto",
+        "Ask the Keychain when Claude's sign-in was last written (never what it holds); auto: on macOS.",
+    ),
+    key(
         "retry.first_wait",
         Kind::Duration(Least::Of(100)),
         "3s",

@@ -32,6 +32,8 @@ pub struct Policy {
     pub wait_for_login: Duration,
     /// How long the network takes to return after a sleep of the machine.
     pub after_wake: Duration,
+    /// What a person is told to do about a dead sign-in.
+    pub sign_in: &'static str,
 }
 
 /// What the loop around a case can do: the effects it can carry out.

@@ -81,7 +81,7 @@ pub fn decide(
 ) -> Decision {
     let question = Question { policy, standing, streak, failure, health, now };
     match failure.kind {
-        FailureKind::SignInNeeded => person("sign in again: run `claude` and use /login"),
+        FailureKind::SignInNeeded => person(policy.sign_in),
         FailureKind::Refused => refused(),
         FailureKind::Doubtful { firm } => question.doubtful(firm),
         FailureKind::UsageLimit { resets } => question.usage_limit(resets),

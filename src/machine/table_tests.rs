@@ -26,6 +26,7 @@ fn policy() -> Policy {
         end_terminal: true,
         wait_for_login: Duration::ZERO,
         after_wake: Duration::from_secs(10),
+        sign_in: "sign in",
     }
 }
 

@@ -79,6 +79,7 @@ pub(super) fn policy() -> Policy {
         end_terminal: false,
         wait_for_login: Duration::ZERO,
         after_wake: 10 * SECOND,
+        sign_in: "sign in",
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::claude::credentials;
+use crate::claude::credentials::{self, Look, SignIn};
 use crate::claude::environment::process_env;
 use crate::config::Config;
 use crate::service::{LockName, locks};
@@ -71,10 +71,16 @@ pub fn day() -> String {
     format!("spent {}", jiff::ZonedDateTime::now().date())
 }
 
+/// How an account is signed in: the file of its directory tells.
+fn look(account: &str) -> Look {
+    credentials::Store::new(Path::new(account), None).look(&process_env, jiff::Timestamp::now())
+}
+
 /// How the credentials of an account look, to see another sign-in.
 #[must_use]
 pub fn stamp(account: &str) -> Option<String> {
-    credentials::stamp(Path::new(account)).map(|stamp| format!("{stamp:?}"))
+    let look = look(account);
+    (look.sign_in != SignIn::Missing).then(|| format!("{:?}", look.stamp))
 }
 
 fn noted<T: for<'a> Deserialize<'a>>(
@@ -157,8 +163,7 @@ pub fn reopened(
     for account in accounts {
         if let Some(shut) = noted::<Closed>(store, &closed(account))?
             && shut.stamp != stamp(account)
-            && credentials::read(Path::new(account), &process_env, jiff::Timestamp::now())
-                .can_refresh()
+            && look(account).sign_in.can_refresh()
         {
             open.insert(account.to_owned(), shut);
         }

@@ -13,10 +13,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use super::signals::Signals;
 use super::stillness::{Motion, Stillness, of_file};
 use super::{Run, next_hook};
-use crate::claude::credentials::SignIn;
 use crate::claude::hooks::{HookEvent, HookName};
 use crate::claude::transcript::{self, Before, Tail};
-use crate::journal::{self, Mode};
+use crate::journal::Mode;
 use crate::launch::headless::{Happening, HeadlessChild, Output, Stdin, launch, stdout};
 use crate::machine::{Effect, Event};
 use crate::notice::say;
@@ -71,9 +70,7 @@ pub(super) async fn attempt(
         let program = run.plan.program.display();
         io::Error::new(error.kind(), format!("failed to run {program}: {error}"))
     })?;
-    let (attempt, resumed) = (run.case.attempts(), !run.plan.sends_prompt());
-    let pid = child.pid();
-    run.journal.record(journal::Event::AttemptStarted { attempt, pid, resumed });
+    run.child_started(child.pid(), !run.plan.sends_prompt());
     let (quiet, lost) = (run.quiet, Cell::new(false));
     let feed = async {
         if let (Stdin::Taped(tape), Some(pipe)) = (stdin, pipe) {
@@ -138,7 +135,7 @@ pub(super) async fn attempt(
                 None
             }
             _ = turns.tick(), if run.claims.borrow().holds_launch() => {
-                if run.sign_in() != SignIn::Expired || started.elapsed() > LONGEST_REFRESH {
+                if !run.look_at_sign_in().awaits_refresh() || started.elapsed() > LONGEST_REFRESH {
                     run.claims.borrow_mut().let_others_launch();
                 }
                 None

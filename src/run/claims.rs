@@ -8,12 +8,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 
 use super::doing::{Done, Future};
 use super::{Run, Service};
-use crate::claude::credentials::SignIn;
+use crate::claude::credentials::Store;
 use crate::claude::environment::Environment;
 use crate::claude::{session_file, transcript};
 use crate::machine::{Claim, Event, Obstacle};
@@ -55,6 +54,7 @@ struct Asking {
     state_dir: PathBuf,
     claude_dir: PathBuf,
     environment: Arc<Environment>,
+    store: Rc<Store>,
     session: Option<String>,
     claim: Claim,
     /// The living child that is asked, if it is.
@@ -70,6 +70,7 @@ impl Run {
             state_dir: self.state_dir.clone(),
             claude_dir: self.claude_dir.clone(),
             environment: Arc::clone(&self.environment),
+            store: Rc::clone(&self.store),
             session: self.session.clone(),
             claim,
             living,
@@ -163,12 +164,12 @@ impl Asking {
         Ok(())
     }
 
-    fn sign_in(&self) -> SignIn {
-        super::sign_in(&self.claude_dir, &self.environment, Timestamp::now())
+    fn awaits_refresh(&self) -> bool {
+        super::look_at_sign_in(&self.store, &self.environment).awaits_refresh()
     }
 
     fn try_launch(&self) -> Result<(), Obstacle> {
-        if self.sign_in() != SignIn::Expired {
+        if !self.awaits_refresh() {
             return Ok(());
         }
         match locks::try_lock(&self.state_dir, LockName::Launch(&self.claude_dir)) {
@@ -186,7 +187,7 @@ impl Asking {
         let mut waited = false;
         let name = LockName::Launch(&self.claude_dir);
         let asked = async {
-            while self.sign_in() == SignIn::Expired {
+            while self.awaits_refresh() {
                 match locks::try_lock(&self.state_dir, name) {
                     Ok(Some(lock)) => return Some(lock),
                     Ok(None) => waited = true,
@@ -198,7 +199,7 @@ impl Asking {
         };
         let lock = timeout(LONGEST_TURN, asked).await.ok().flatten();
         // Whoever held it before may just have refreshed.
-        let lock = lock.filter(|_| self.sign_in() == SignIn::Expired);
+        let lock = lock.filter(|_| self.awaits_refresh());
         Turn { lock, waited }
     }
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::Run;
 use super::doing::{Done, Future};
 use crate::backup::{self, Source, users};
+use crate::claude::credentials::SignIn;
 use crate::fix::api_key::{self, Key};
 use crate::fix::{clear_cache, sign_in_reset, update};
 use crate::journal::{self, Mode};
@@ -116,6 +117,10 @@ impl Run {
     }
 
     fn sign_in_reset(&self) -> Future<Result<Fixed, String>> {
+        if matches!(self.sign_in(), SignIn::Keychain | SignIn::Locked) {
+            let why = "Claude uses the Keychain, which is left alone".to_owned();
+            return Box::pin(std::future::ready(Err(why)));
+        }
         self.say("moving the credentials file aside; it is kept for 7 days");
         let (state_dir, claude_dir) = (self.state_dir.clone(), self.claude_dir.clone());
         aside(move || {

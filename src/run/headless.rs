@@ -15,7 +15,7 @@ use super::signals::Signals;
 use super::{Run, now_here};
 use crate::claude::transcript::{self, Tail};
 use crate::launch::headless::{Output, Stdin, stdout};
-use crate::machine::{ChildEnd, Effect, End, Event, Left};
+use crate::machine::{ChildEnd, Effect, End, Event, Left, SignInSeen};
 use crate::watch::{Evidence, ExitReason, Source, TurnState, Verdict};
 
 /// Where attempts come from: real children, or a script in tests.
@@ -153,7 +153,9 @@ fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> ChildEnd {
     let tail = tail(run);
     let own = run.own();
     let text = output.text();
-    let sign_in = run.sign_in_seen();
+    let look = run.look_at_sign_in();
+    let failed_at = tail.as_ref().and_then(|tail| tail.failure.as_ref()?.at);
+    let sign_in = SignInSeen { sign_in: look.since(failed_at), stamp: Some(look.stamp) };
     let seen = Seen {
         exit: ended.exit,
         told: &told,

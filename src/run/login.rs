@@ -9,7 +9,6 @@ use std::io;
 use super::Run;
 use super::terminal::{drive, spawned, until};
 use crate::claude::rules::{Classified, Observation, Place};
-use crate::journal;
 use crate::launch::terminal::{Event as Relayed, Relay, Tty};
 use crate::machine::{ChildEnd, Event};
 use crate::unknown;
@@ -27,8 +26,7 @@ async fn attempt(run: &mut Run, tty: &mut Tty) -> io::Result<ChildEnd> {
     let size = tty.size();
     let mut screen = OwnScreen::new(size.rows, size.cols);
     let mut relay = Relay::start(tty, child)?;
-    let (attempt, pid) = (run.case.attempts(), relay.pid().as_raw());
-    run.journal.record(journal::Event::AttemptStarted { attempt, pid, resumed: false });
+    run.child_started(relay.pid().as_raw(), false);
     let exit = loop {
         let due = screen.next_deadline();
         tokio::select! {

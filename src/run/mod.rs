@@ -24,14 +24,14 @@ mod stillness;
 mod terminal;
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::claude::args::ClaudeArgs;
-use crate::claude::credentials::{self, SignIn};
+use crate::claude::credentials::{Look as SignInLook, SIGN_IN_AGAIN, SignIn, Store};
 use crate::claude::environment::Environment;
 use crate::claude::hooks::HookEvent;
 use crate::claude::rules::Rules;
@@ -82,6 +82,8 @@ struct Run {
     claude_dir: PathBuf,
     /// As Claude sees it, its settings included.
     environment: Arc<Environment>,
+    /// Where Claude keeps its sign-in.
+    store: Rc<Store>,
     /// This run's own directory: settings, socket, notice.
     dir: PathBuf,
     /// Ours for as long as this run lives.
@@ -98,6 +100,8 @@ struct Run {
     /// The transcripts as they were when the last attempt began.
     before: Option<Before>,
     job: Option<jobs::Job>,
+    /// Claude was started at least once.
+    had_child: bool,
 }
 
 /// How the service is looked at.
@@ -125,12 +129,24 @@ impl Service {
 
 impl Run {
     fn sign_in(&self) -> SignIn {
-        sign_in(&self.claude_dir, &self.environment, Timestamp::now())
+        self.look_at_sign_in().sign_in
+    }
+
+    fn look_at_sign_in(&self) -> SignInLook {
+        look_at_sign_in(&self.store, &self.environment)
     }
 
     /// The sign-in, and what tells it from the next.
     fn sign_in_seen(&self) -> SignInSeen {
-        SignInSeen { sign_in: self.sign_in(), stamp: credentials::stamp(&self.claude_dir) }
+        let look = self.look_at_sign_in();
+        SignInSeen { sign_in: look.sign_in, stamp: Some(look.stamp) }
+    }
+
+    /// Notes that a child was started.
+    fn child_started(&mut self, pid: i32, resumed: bool) {
+        self.had_child = true;
+        let attempt = self.case.attempts();
+        self.journal.record(journal::Event::AttemptStarted { attempt, pid, resumed });
     }
 
     fn learn_session(&mut self, id: &str) {
@@ -170,11 +186,9 @@ impl Run {
 }
 
 /// How Claude is signed in, as far as can be seen.
-fn sign_in(claude_dir: &Path, environment: &Environment, now: Timestamp) -> SignIn {
-    if environment.has_key_helper() {
-        return SignIn::Helper;
-    }
-    credentials::read(claude_dir, environment, now)
+fn look_at_sign_in(store: &Store, environment: &Environment) -> SignInLook {
+    let look = store.look(environment, Timestamp::now());
+    if environment.has_key_helper() { look.by_helper() } else { look }
 }
 
 /// What the configuration allows a run of this mode.
@@ -199,6 +213,7 @@ fn policy(config: &Config, mode: Mode) -> Policy {
         end_terminal: config.switch("rungs.end_terminal"),
         wait_for_login: config.duration("headless.wait_for_login"),
         after_wake: NETWORK_RETURNS,
+        sign_in: SIGN_IN_AGAIN,
     }
 }
 

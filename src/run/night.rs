@@ -95,6 +95,7 @@ fn run_in(dir: &std::path::Path, night: &Night, horizon: &str) -> Run {
         claims: Rc::default(),
         began: Timestamp::now(),
         state_dir: dir.to_owned(),
+        store: Rc::new(Store::new(&claude_dir, None)),
         claude_dir,
         environment: std::sync::Arc::default(),
         dir: dir.to_owned(),
@@ -111,6 +112,7 @@ fn run_in(dir: &std::path::Path, night: &Night, horizon: &str) -> Run {
         session: Some(id),
         before: None,
         job: None,
+        had_child: false,
         config,
     }
 }

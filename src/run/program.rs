@@ -12,7 +12,6 @@ use super::Run;
 use super::signals::Signals;
 use crate::claude::rules::{Observation, Place};
 use crate::claude::transcript;
-use crate::journal;
 use crate::launch::program::{Lines, Program, Said, Talker, Writer, nobody_listens};
 use crate::machine::{ChildEnd, Effect, End, Event, Report, Scene, Start, State};
 use crate::plan::Continuation;
@@ -344,9 +343,7 @@ impl Relay<'_> {
             let program = plan.program.display();
             io::Error::new(error.kind(), format!("failed to run {program}: {error}"))
         })?;
-        let (attempt, resumed) = (self.run.case.attempts(), start != Start::First);
-        let pid = claude.pid();
-        self.run.journal.record(journal::Event::AttemptStarted { attempt, pid, resumed });
+        self.run.child_started(claude.pid(), start != Start::First);
         claude.send(&self.out.claude);
         self.out.claude.clear();
         if self.conversation.is_closed() {

@@ -15,7 +15,9 @@ use super::jobs::{self, Job};
 use super::rerun::in_a_session;
 use super::{Doing, Run, Service, additions, circle, headless, login, program, terminal};
 use crate::claude::args::{ClaudeArgs, Intent};
+use crate::claude::credentials::{Store, advice};
 use crate::claude::environment::{Environment, Lookup as _};
+use crate::claude::keychain::Keychain;
 use crate::claude::rules::Rules;
 use crate::claude::settings::Given;
 use crate::claude::version::EMPTIES_DEAD_SIGN_IN;
@@ -104,9 +106,10 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
         say(&format!("{problem} (using the default)"));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let mut watched = false;
     let outcome = runtime.and_then(|runtime| {
         let code = runtime.block_on(async {
-            let mut run = prepare(config, rules, claude, user, mode, args, state_dir);
+            let mut run = prepare(config, rules, claude.clone(), user, mode, args, state_dir);
             if let (Some(job), Some(name), true) = (&job, &args.job, args.once)
                 && job.is_done(&run.state_dir, &run.claude_dir, name)
             {
@@ -121,6 +124,10 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
                 Mode::Program => program::run(&mut run).await,
                 Mode::Terminal => terminal::run(&mut run).await,
             };
+            let cannot_run = |error: &io::Error| {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+            };
+            watched = run.had_child || code.as_ref().is_err_and(cannot_run);
             finish(run).await;
             code
         });
@@ -130,6 +137,11 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
     });
     match outcome {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(exit::OURS)),
+        // Whatever keeps us from watching must not keep anybody from Claude.
+        Err(error) if !watched => {
+            say(&format!("{error} · starting claude without us"));
+            replace_us(&claude, &args.claude_args)
+        }
         Err(error) => {
             say(&error.to_string());
             ExitCode::from(match error.kind() {
@@ -220,6 +232,8 @@ fn prepare(
     let given = user.value("--settings");
     let given = given.map_or(Given::Nothing, |value| Given::read(&value, &cwd, ours));
     let environment = Environment::of_claude(&user, given.settings(), &cwd, mode == Mode::Terminal);
+    let keychain = Keychain::of_system(config.get("claude.keychain").0);
+    let store = Store::new(&claude_dir, keychain);
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let hooks = HookSocket::bind(run_dir.path(), &id)
         .inspect_err(|error| tracing::warn!(%error, "no hooks in this run"))
@@ -246,6 +260,7 @@ fn prepare(
     };
     let policy = Policy {
         dead_sign_in_shows: version.is_none_or(|version| version >= EMPTIES_DEAD_SIGN_IN),
+        sign_in: advice(super::look_at_sign_in(&store, &environment).sign_in, &*environment),
         ..super::policy(&config, mode)
     };
     let facts = Facts {
@@ -271,6 +286,7 @@ fn prepare(
         state_dir,
         claude_dir,
         environment,
+        store: Rc::new(store),
         dir: run_dir.path().to_owned(),
         _held: run_dir,
         prompt_lost: false,
@@ -280,6 +296,7 @@ fn prepare(
         session: None,
         before: None,
         job: None,
+        had_child: false,
         plan,
         user,
     }

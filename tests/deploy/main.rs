@@ -73,6 +73,7 @@ fn every_file_waits_for_the_exit_code_that_the_program_gives() {
         ("kubernetes/job.yaml", "values: [75]"),
         ("github-actions/workflow.yml", "[ \"$code\" -eq 75 ]"),
         ("crontab", "[ $? -eq 75 ]"),
+        ("launchd/claude-safe.nightly.plist", "[ $? -eq 75 ]"),
     ] {
         let text = fs::read_to_string(deploy().join(file)).expect("the file");
         assert!(text.contains(&line.replace("75", &code)), "{file}: {line}");

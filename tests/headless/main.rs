@@ -9,6 +9,7 @@ mod api;
 mod healthy;
 mod jobs;
 mod json;
+mod keychain;
 mod limits;
 mod refused;
 mod sessions;

@@ -9,7 +9,7 @@ use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::report::Finding;
 use crate::backup::space;
-use crate::claude::credentials::{PROVIDERS, SignIn};
+use crate::claude::credentials::{PROVIDERS, SignIn, is_remote};
 use crate::claude::environment::{Environment, Lookup, managed_settings, process_env};
 use crate::service::{Network, Sighting};
 
@@ -205,7 +205,14 @@ fn environment(env: &impl Lookup, sign_in: SignIn, found: &mut Vec<Finding>) {
                 .to_owned(),
         ));
     }
-    let remote = env.var("SSH_CONNECTION").is_some() || env.var("SSH_TTY").is_some();
+    let remote = is_remote(env);
+    if remote && sign_in == SignIn::Keychain {
+        found.push(Finding::note(
+            "over SSH Claude says `Not logged in`, or 401, while the keychain is locked: run \
+             `security unlock-keychain` first; a /login here would not be stored"
+                .to_owned(),
+        ));
+    }
     let screen = env.var("DISPLAY").is_some() || env.var("WAYLAND_DISPLAY").is_some();
     let must_sign_in = matches!(sign_in, SignIn::Emptied | SignIn::Missing);
     if remote && !screen && must_sign_in {

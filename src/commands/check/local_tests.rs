@@ -137,6 +137,18 @@ fn a_missing_browser_is_told_only_to_someone_who_must_sign_in_from_afar() {
 }
 
 #[test]
+fn over_ssh_a_sign_in_in_the_keychain_may_be_out_of_reach() {
+    let ssh = |name: &str| (name == "SSH_CONNECTION").then(|| "10.0.0.1 1 10.0.0.2 22".to_owned());
+    let told = |env: &dyn Fn(&str) -> Option<String>| {
+        let mut found = Vec::new();
+        environment(&|name: &str| env(name), SignIn::Keychain, &mut found);
+        found.iter().any(|note| note.what.contains("unlock-keychain"))
+    };
+    assert!(told(&ssh));
+    assert!(!told(&|_| None));
+}
+
+#[test]
 fn what_the_environment_weakens_is_told() {
     let unsafe_tls = "NODE_TLS_REJECT_UNAUTHORIZED";
     for (name, value, cause) in [

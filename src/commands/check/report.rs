@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::verdict::{Verdict, sentence_of};
-use crate::claude::credentials::SignIn;
+use crate::claude::credentials::{SignIn, Stamp};
 use crate::service::{Reading, Role, Sighting, status_page};
 
 /// The claude that would be started.
@@ -24,7 +24,9 @@ pub struct ClaudeFound {
 pub struct SignInSeen {
     /// What Claude uses, the environment included.
     pub used: SignIn,
-    /// What lies in the credentials file.
+    /// When it was last written, where that is all that is seen.
+    pub stamp: Stamp,
+    /// What is stored, the environment's keys left aside.
     pub stored: SignIn,
     /// The variable that holds a key.
     pub key_variable: Option<&'static str>,
@@ -43,6 +45,7 @@ impl SignInSeen {
             SignIn::Helper => "helper",
             SignIn::Provider => "provider",
             SignIn::Keychain => "keychain",
+            SignIn::Locked => "keychain_locked",
         }
     }
 
@@ -61,13 +64,19 @@ impl SignInSeen {
                 format!("a key from {}", self.key_variable.unwrap_or("the environment"))
             }
             SignIn::Provider => "a cloud provider's".to_owned(),
-            SignIn::Keychain => "in the Keychain (not looked into)".to_owned(),
+            SignIn::Keychain => match self.stamp {
+                Stamp::Item(written) => {
+                    format!("in the Keychain (not looked into), last written {written:.0}")
+                }
+                _ => "in the Keychain, as far as can be told: `security` did not answer".to_owned(),
+            },
+            SignIn::Locked => "in the Keychain, which is locked".to_owned(),
         }
     }
 
     /// A key in the environment is used although a subscription is signed in.
     pub(super) fn outranked(&self) -> Option<&'static str> {
-        let subscription = matches!(self.stored, SignIn::Kept { .. } | SignIn::Expired);
+        let subscription = self.stored.can_refresh();
         self.key_variable.filter(|_| self.used == SignIn::ApiKey && subscription)
     }
 

@@ -145,6 +145,11 @@ impl Report {
                 return Some(verdict(1, "The sign-in is dead: its tokens were emptied.", sign_in));
             }
             SignIn::Missing => return Some(verdict(1, "Nobody is signed in.", sign_in)),
+            SignIn::Locked => {
+                let unlock = "run `security unlock-keychain`: until then Claude says that nobody \
+                              is signed in";
+                return Some(verdict(1, "The keychain with the sign-in is locked.", unlock));
+            }
             SignIn::Unreadable => {
                 return Some(verdict(1, "The credentials file cannot be read.", sign_in));
             }
@@ -178,6 +183,7 @@ mod tests {
 
     use super::super::report::{ClaudeFound, Finding, SignInSeen};
     use super::*;
+    use crate::claude::credentials::Stamp;
     use crate::service::status_page;
 
     const OUTAGE: &str = include_str!("../../service/status_page/captures/outage.json");
@@ -197,7 +203,7 @@ mod tests {
 
     fn sign_in(used: SignIn) -> SignInSeen {
         let key_variable = (used == SignIn::ApiKey).then_some("ANTHROPIC_API_KEY");
-        SignInSeen { used, stored: SignIn::Expired, key_variable }
+        SignInSeen { used, stamp: Stamp::Nothing, stored: SignIn::Expired, key_variable }
     }
 
     pub(super) fn judged(
@@ -258,6 +264,7 @@ mod tests {
             (kept, (None, None), Page::NotAsked, read_only(), 1, "/x is read-only."),
             (SignIn::Emptied, (None, None), Page::NotAsked, vec![], 1, "sign-in is dead"),
             (SignIn::Missing, (None, None), Page::NotAsked, vec![], 1, "Nobody is signed in"),
+            (SignIn::Locked, (None, None), Page::NotAsked, vec![], 1, "sign-in is locked"),
             (SignIn::Emptied, both(Status(503)), Page::NotAsked, vec![], 75, "down"),
         ] {
             let verdict = judged(used, obstacles, page, findings);

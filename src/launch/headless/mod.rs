@@ -138,8 +138,9 @@ fn existing(cwd: Option<&PathBuf>) -> Option<&PathBuf> {
 /// Our end and the child's: a pipe, or a raw pseudo-terminal when our stdout is a terminal.
 fn stdout_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     if !io::stdout().is_terminal() {
-        let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-        return Ok((read, write));
+        // Both ends are closed on exec, on every platform.
+        let (read, write) = io::pipe()?;
+        return Ok((read.into(), write.into()));
     }
     let size = crate::launch::terminal_size(&io::stdout()).ok();
     let pair = openpty(size.as_ref(), None)?;

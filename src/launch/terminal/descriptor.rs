@@ -103,6 +103,10 @@ impl Descriptor {
         let mut fds = [PollFd::new(self.fd.as_fd(), flags)];
         match nix::poll::poll(&mut fds, PollTimeout::ZERO)? {
             0 => Err(io::ErrorKind::WouldBlock.into()),
+            // Counted as an event, but nothing that a read could end with: it would block.
+            _ if fds[0].revents().is_none_or(|seen| seen.contains(PollFlags::POLLNVAL)) => {
+                Err(Errno::EBADF.into())
+            }
             _ => Ok(()),
         }
     }

@@ -6,9 +6,9 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::task::{Context, Poll, ready};
 
 use nix::libc;
@@ -222,7 +222,7 @@ enum Direction {
 
 /// A description of our own on the terminal behind `stream`, so that `O_NONBLOCK` is ours alone.
 fn reopen(stream: &impl AsFd, direction: Direction) -> io::Result<Descriptor> {
-    let name = unistd::ttyname(stream);
+    let name = name_of(stream);
     if matches!(name, Err(nix::errno::Errno::ENOTTY)) {
         return Err(io::Error::from(nix::errno::Errno::ENOTTY));
     }
@@ -247,6 +247,24 @@ fn reopen(stream: &impl AsFd, direction: Direction) -> io::Result<Descriptor> {
             let shared = stream.as_fd().try_clone_to_owned()?;
             Descriptor::new(shared, interest, false)
         })
+}
+
+/// The terminal's own name, also where it was opened as `/dev/tty` (`claude </dev/tty`): the event
+/// loop of macOS refuses that device. Another stream of this session tells it.
+fn name_of(stream: &impl AsFd) -> nix::Result<PathBuf> {
+    const CONTROLLING: &str = "/dev/tty";
+    let name = unistd::ttyname(stream);
+    if name.as_deref() != Ok(Path::new(CONTROLLING)) {
+        return name;
+    }
+    let session = unistd::getsid(None).ok();
+    let named = |other: BorrowedFd<'_>| {
+        let same = nix::sys::termios::tcgetsid(other).ok() == session && session.is_some();
+        unistd::ttyname(other).ok().filter(|name| same && name != Path::new(CONTROLLING))
+    };
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let mut others = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].into_iter();
+    others.find_map(named).map_or(name, Ok)
 }
 
 fn size_of(terminal: &Descriptor) -> io::Result<PtySize> {

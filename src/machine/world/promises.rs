@@ -183,6 +183,6 @@ impl World {
     }
 
     fn refused_stamp(&self) -> Option<Stamp> {
-        self.case.refused.stamp.clone()
+        self.case.refused.stamp
     }
 }

@@ -16,7 +16,6 @@ use super::launching::{rewrite_last_words, spawned, until};
 use super::readings::Witness;
 use crate::claude::hooks::{HookEvent, HookName};
 use crate::claude::session_file::Status;
-use crate::journal;
 use crate::launch::terminal::{Event as Relayed, Relay, Tty};
 use crate::machine::{self, ChildEnd, Effect, Event, Report, Scene, SignInSeen, State};
 use crate::run::{Run, next_hook, now_here};
@@ -66,8 +65,7 @@ pub(super) async fn run(run: &mut Run, tty: &mut Tty) -> io::Result<ChildEnd> {
     let mut relay = Relay::start(tty, child)?;
     rewrite_last_words(&mut relay, &run.user);
     let pid = relay.pid().as_raw();
-    let (attempt, resumed) = (run.case.attempts(), !run.plan.sends_prompt());
-    run.journal.record(journal::Event::AttemptStarted { attempt, pid, resumed });
+    run.child_started(pid, !run.plan.sends_prompt());
     let attempt = Attempt {
         run,
         relay,

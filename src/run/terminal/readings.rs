@@ -56,13 +56,15 @@ impl Witness {
                 .or_else(|| self.newest(run));
         }
         let tail = self.transcript.as_deref().and_then(|path| self.reader.tail(path).ok());
+        let tail = tail.unwrap_or_default();
+        let failed_at = tail.failure.as_ref().and_then(|failure| failure.at);
         let session = run.session.clone();
         Readings {
             foreign_writer: session
                 .as_deref()
                 .is_some_and(|id| session_file::elsewhere(&run.claude_dir, id, self.pid)),
-            tail: tail.unwrap_or_default(),
-            sign_in: Some(run.sign_in()),
+            tail,
+            sign_in: Some(run.look_at_sign_in().since(failed_at)),
             status: note.and_then(|note| note.status),
             vim_commands: self.vim.as_deref().is_some_and(|mode| mode != "INSERT"),
             session,

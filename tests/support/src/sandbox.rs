@@ -201,6 +201,29 @@ impl Sandbox {
         fs::set_permissions(self.credentials(), fs::Permissions::from_mode(0o600))
     }
 
+    /// Makes the sign-in look as if it lay in the Keychain of macOS: a `security` of ours stands
+    /// first on `PATH` and tells of an item that was written when the file was. Claude itself
+    /// reads the file on.
+    pub fn keep_in_keychain(&mut self) -> io::Result<()> {
+        let bin = self.tmp().join("keychain");
+        fs::create_dir_all(&bin)?;
+        let script = format!(
+            "#!/bin/sh\n[ \"$1\" = find-generic-password ] || exit 2\n\
+             case \" $* \" in *' -w '* | *' -g '*) exit 2 ;; esac\n\
+             mdat=$(date -u -r '{}' +%Y%m%d%H%M%S 2>/dev/null) || exit 44\n\
+             printf '    \"mdat\"<timedate>=0x00  \"%sZ\\\\000\"\\n' \"$mdat\"\n",
+            self.credentials().display()
+        );
+        let security = bin.join("security");
+        fs::write(&security, script)?;
+        fs::set_permissions(&security, fs::Permissions::from_mode(0o755))?;
+        let path = self.env_value("PATH").unwrap_or_default();
+        let dirs = std::iter::once(bin).chain(std::env::split_paths(&path));
+        let path = std::env::join_paths(dirs).map_err(io::Error::other)?;
+        self.env("PATH", path).env("CLAUDE_SAFE_CLAUDE_KEYCHAIN", "on");
+        Ok(())
+    }
+
     /// Writes Claude's user settings.
     pub fn write_settings(&self, settings: &Value) {
         let path = self.config_dir().join("settings.json");
