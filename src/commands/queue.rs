@@ -44,32 +44,71 @@ enum Command {
     /// Hand in a task; nothing has to run for it
     Add(Box<add::Args>),
     /// Show what waits and runs, and what it waits for
+    #[command(after_help = "Examples:
+  claude-safe queue list                     what waits, runs and has just ended
+  claude-safe queue list --all --json        everything, for a program")]
     List(list::ListArgs),
     /// Show all about one task
+    #[command(after_help = "Examples:
+  claude-safe queue show q7                  by its id
+  claude-safe queue show nightly --json      by its name, for a program")]
     Show(list::ShowArgs),
     /// Print what a task's runs said
+    #[command(after_help = "Examples:
+  claude-safe queue logs q7                  what its runs have said
+  claude-safe queue logs q7 -f               and what they say from now on")]
     Logs(list::LogsArgs),
     /// Change a task that does not run, in $VISUAL or $EDITOR
+    #[command(after_help = "Examples:
+  claude-safe queue edit q7                  in your editor
+  claude-safe queue edit q7 -f task.md       from a file")]
     Edit(change::EditArgs),
     /// Move a task in the order
+    #[command(after_help = "Examples:
+  claude-safe queue move q7 --first          before all others
+  claude-safe queue move q7 --before q3      before that one")]
     Move(change::MoveArgs),
     /// Take tasks out of the queue
+    #[command(after_help = "Examples:
+  claude-safe queue rm q7                    take it out
+  claude-safe queue rm q7 q8                 both")]
     Rm(change::Ids),
     /// End the runs of tasks; their conversations stay
+    #[command(after_help = "Examples:
+  claude-safe queue stop q7                  end its run; its conversation stays
+  claude-safe queue stop q7 q8               both")]
     Stop(change::Ids),
     /// Put tasks back into the queue; they go on in their conversations
+    #[command(after_help = "Examples:
+  claude-safe queue retry q7                 go on in its conversation
+  claude-safe queue retry q7 --fresh         from the beginning")]
     Retry(change::RetryArgs),
     /// Free a task of a host that is gone for good; its tools may run again
+    #[command(after_help = "Examples:
+  claude-safe queue release q7               its host is gone for good
+  claude-safe queue release q7 q8            both")]
     Release(change::Ids),
     /// Start nothing more
+    #[command(after_help = "Examples:
+  claude-safe queue pause                    until `queue resume`
+  claude-safe queue pause --until 07:00      until then")]
     Pause(change::PauseArgs),
     /// Start again what waits, and forget known limits
+    #[command(after_help = "Examples:
+  claude-safe queue resume                   start what waits
+  claude-safe queue resume --json            and say so to a program")]
     Resume,
     /// Remove unused worktrees, and history
+    #[command(after_help = "Examples:
+  claude-safe queue clean                    what ended more than two weeks ago
+  claude-safe queue clean --older 2d         or two days")]
     Clean(clean::Args),
     /// Run what waits
     Run(run::Args),
     /// Run the queue at each boot
+    #[command(after_help = "Examples:
+  claude-safe queue service install          at each boot, as a user unit
+  claude-safe queue service remove           not any more")]
     Service(service::Args),
 }
 

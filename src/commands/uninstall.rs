@@ -33,7 +33,7 @@ const STATE: &[&str] = &[
 ];
 
 /// What may be someone's only copy.
-const PRECIOUS: &[&str] = &["backups", "credentials-aside"];
+const PRECIOUS: &[&str] = &["backups", "credentials-aside", "queue", "worktrees"];
 
 /// Options of `uninstall`.
 #[derive(Debug, clap::Args)]
@@ -95,7 +95,7 @@ fn remove_state(out: &mut impl Write, state: &Path, args: &Args) -> anyhow::Resu
     }
     writeln!(out, "in {}: {}", state.display(), names.join(", "))?;
     let question = if names.iter().any(|name| PRECIOUS.contains(name)) {
-        "remove these, backups included? They cannot be brought back."
+        "remove these, backups, tasks and worktrees included? They cannot be brought back."
     } else {
         "remove these?"
     };

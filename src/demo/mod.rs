@@ -43,6 +43,9 @@ impl Stage {
         );
         std::fs::write(stage.claude(), script)?;
         std::fs::set_permissions(stage.claude(), Permissions::from_mode(0o700))?;
+        // Laid down as Claude Code's installers do: nothing is added to a wrapper's arguments.
+        let package = r#"{"name": "@anthropic-ai/claude-code", "version": "2.1.330"}"#;
+        std::fs::write(stage.claude().with_file_name("package.json"), package)?;
         Ok(stage)
     }
 
@@ -105,8 +108,11 @@ fn told(state_dir: &Path) -> Vec<String> {
             Event::Asked { taken: true } => {
                 "asked again in the same conversation, no key pressed".to_owned()
             }
-            Event::AttemptStarted { attempt, .. } if attempt > 1 => {
+            Event::AttemptStarted { attempt, resumed: true, .. } if attempt > 1 => {
                 "ran it again in the same conversation".to_owned()
+            }
+            Event::AttemptStarted { attempt, .. } if attempt > 1 => {
+                "ran it again: nothing had come of it yet".to_owned()
             }
             Event::Recovered { after_ms } => {
                 format!("recovered after {}", short(Duration::from_millis(after_ms)))

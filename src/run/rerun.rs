@@ -28,20 +28,10 @@ impl Run {
         let SessionPlan::WithId(id) = &self.plan.session else { return };
         // An id that has a file is refused as taken, even if nothing was said in it.
         if transcript::find(&self.claude_dir, id).is_some() {
-            self.in_another_session();
+            let id = uuid::Uuid::new_v4().to_string();
+            self.plan.session = SessionPlan::WithId(id.clone());
+            self.learn_session(&id);
         }
-    }
-
-    /// The same start under another id, if the id is ours to choose. The session that holds but
-    /// the prompt stays where it is: no file of Claude's is ever removed.
-    fn in_another_session(&mut self) -> bool {
-        if !matches!(self.plan.session, SessionPlan::WithId(_)) {
-            return false;
-        }
-        let id = uuid::Uuid::new_v4().to_string();
-        self.plan.session = SessionPlan::WithId(id.clone());
-        self.learn_session(&id);
-        true
     }
 
     /// What may be unfinished is continued by Claude itself where it can: that sends nothing.
@@ -82,7 +72,7 @@ impl Run {
             Some(own) if own.tail.turn == TurnState::Untouched && !self.prompt_lost => {
                 match own.follows {
                     Some(follows) => self.plan = self.plan.again(&session, &follows),
-                    None if own.new && self.in_another_session() => {}
+                    None if own.new && self.set_aside(&session) => {}
                     None => self.resume(Continuation::Message),
                 }
             }
@@ -95,6 +85,34 @@ impl Run {
     pub(super) fn own(&self) -> Option<Own> {
         let path = transcript::find(&self.claude_dir, self.session.as_deref()?)?;
         self.before.as_ref()?.own(&path)
+    }
+
+    /// Moves the transcript of an attempt that began it and added nothing but the prompt, which is
+    /// said again under the same id, to this run's directory: an outage of hours would leave
+    /// hundreds. It leaves its place only once the copy was read back, and comes back at the end of
+    /// the run if no later attempt has written it anew.
+    fn set_aside(&mut self, session: &str) -> bool {
+        let Some(path) = transcript::find(&self.claude_dir, session) else { return false };
+        let aside = self.dir.join("attempt.jsonl");
+        let copied = || -> std::io::Result<bool> {
+            let bytes = std::fs::read(&path)?;
+            crate::paths::write_private(&aside, &bytes)?;
+            Ok(std::fs::read(&aside)? == bytes)
+        };
+        if !copied().is_ok_and(|same| same) || std::fs::remove_file(&path).is_err() {
+            return false;
+        }
+        self.aside = Some((path, aside));
+        true
+    }
+
+    /// Puts a transcript back that no later attempt has written anew; a copy of one that it has
+    /// holds nothing of its own.
+    pub(super) fn put_back(&mut self) {
+        let Some((path, aside)) = self.aside.take() else { return };
+        if path.exists() || std::fs::copy(&aside, &path).is_ok() {
+            let _ = std::fs::remove_file(aside);
+        }
     }
 
     /// Why a turn that was begun cannot be carried on by another attempt as if it were the same.

@@ -296,6 +296,7 @@ fn prepare(
         session: None,
         before: None,
         job: None,
+        aside: None,
         had_child: false,
         plan,
         user,

@@ -36,7 +36,7 @@ fn waits_in(event: &str) -> World {
     World::new(&ALLOWED)
         .settings(&json!({ "hooks": { event: hook } }))
         .answer(Answer::bash("echo built >> built.txt", "Built."))
-        .env("CLAUDE_SAFE_WATCH_HANG_AFTER", "3s")
+        .env("CLAUDE_SAFE_WATCH_HANG_AFTER", "5s")
         .meanwhile(patience)
 }
 
@@ -54,7 +54,7 @@ fn nor_is_a_tool_that_sleeps() {
     let command = format!("echo x >> waits; {WAITS}; echo built >> built.txt");
     let world = World::new(&ALLOWED)
         .answer(Answer::bash(&command, "Built."))
-        .env("CLAUDE_SAFE_WATCH_HANG_AFTER", "3s")
+        .env("CLAUDE_SAFE_WATCH_HANG_AFTER", "5s")
         .meanwhile(patience);
     let pair = world.both().same();
     assert_eq!(pair.safe.events("attempt_started").len(), 1, "{}", pair.tells());

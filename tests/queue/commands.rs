@@ -54,7 +54,7 @@ fn tasks_are_handed_in_listed_moved_changed_and_taken_out_without_a_runner() {
         &["rm", "nobody"],
         &["move", "q1", "--before", "q3"],
         &["add", "x", "--at", "soon"],
-        &["add", "x", "--dir", "/nowhere"],
+        &["add", "x", "--dir", "/nowhere/at/all"],
         &["add", ""],
     ] {
         let said = desk.says(wrong);
