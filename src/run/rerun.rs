@@ -70,10 +70,12 @@ impl Run {
         let resumed = matches!(self.plan.session, SessionPlan::Resume(_));
         match own {
             Some(own) if own.tail.turn == TurnState::Untouched && !self.prompt_lost => {
+                // Older versions cut a conversation at answers alone, and refuse to start elsewhere.
+                let cuts = self.version.is_some_and(|known| known >= RESUMES_INTERRUPTED_TURN);
                 match own.follows {
-                    Some(follows) => self.plan = self.plan.again(&session, &follows),
+                    Some(follows) if cuts => self.plan = self.plan.again(&session, &follows),
                     None if own.new && self.set_aside(&session) => {}
-                    None => self.resume(Continuation::Message),
+                    _ => self.resume(Continuation::Message),
                 }
             }
             Some(own) if own.tail.turn == TurnState::NotPrompted && resumed => {}

@@ -56,7 +56,7 @@ fn a_night_with_an_outage_and_a_limit_ends_with_every_task_done_once() {
         assert!(desk.sandbox.command("git").args(args).status().unwrap().success());
     }
     // The first one asks, and is sent away by a limit; then the API is down.
-    service.set_api(Behaviour::usage_limit("five_hour", seconds_from_now(6)));
+    service.set_api(Behaviour::usage_limit("five_hour", seconds_from_now(30)));
     for number in 1..=tasks {
         let prompt = prompt(number);
         let mut args = vec!["add", prompt.as_str()];
