@@ -61,7 +61,7 @@ fn a_resumed_session_goes_on_in_itself() {
     fails_once(&stage);
     stage.asks(&["--resume", ID]).is_the_answer();
     assert_eq!(names(&stage), [ID]);
-    assert_eq!(stage.prompts(), ["before", "hi", "hi"]);
+    assert_eq!(stage.prompts(), ["before", "hi", MESSAGE]);
 }
 
 #[test]

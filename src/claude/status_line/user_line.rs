@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -160,6 +161,7 @@ fn lock(run_dir: &Path) -> Option<Flock<File>> {
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(0o600)
         .open(run_dir.join(LOCK_FILE))
         .ok()?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()
