@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use claude_safe::launch::terminal::{Event, Launch, Relay, SpawnError, Tty, guarded, spawn};
+use claude_safe::parts::terminal::{Event, Launch, Relay, SpawnError, Tty, guarded, spawn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

@@ -2,8 +2,17 @@
 //! when the first argument is none of our words, everything goes to claude untouched.
 
 use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::claude::{hooks, status_line};
+use crate::commands;
+use crate::demo::stand_in;
+use crate::error::{Usage, exit};
+use crate::notice;
+use crate::run::{self, RunArgs};
 
 /// Starts the real Claude Code and brings it through outages of its sign-in and API service.
 #[derive(Debug, Parser)]
@@ -31,75 +40,78 @@ pub enum Command {
     /// Start claude with options of ours before `--`
     Run(RunArgs),
     /// Start the real claude if it is on PATH, else the demonstration
-    Try(crate::commands::demo::TryArgs),
+    Try(commands::demo::TryArgs),
     /// Watch a recovery around a scripted stand-in for claude
-    Demo(crate::commands::demo::DemoArgs),
+    Demo(commands::demo::DemoArgs),
     /// Say what stands between this machine and a working Claude
-    Check(crate::commands::check::Args),
+    Check(commands::check::Args),
     /// Show the runs of now and of the last day
-    Status(crate::commands::status::Args),
+    Status(commands::status::Args),
     /// Tell what happened overnight
-    Report(crate::commands::report::Args),
+    Report(commands::report::Args),
     /// Print what one run did, and follow it
-    Log(crate::commands::log::Args),
+    Log(commands::log::Args),
     /// Say why a run decided as it did, or what a recording would be taken for
-    Explain(crate::commands::explain::Args),
+    Explain(commands::explain::Args),
     /// Take, check and restore snapshots of Claude's history and settings
-    Backup(crate::commands::backup::Args),
+    Backup(commands::backup::Args),
     /// Show, check or edit the configuration
-    Config(crate::commands::config::Args),
+    Config(commands::config::Args),
     /// List and test the rules that recognise failures
-    Rules(crate::commands::rules::Args),
+    Rules(commands::rules::Args),
     /// Make `claude` mean claude-safe in a shell
-    Init(crate::commands::init::Args),
+    Init(commands::init::Args),
     /// Make `claude` mean claude-safe for cron, scripts and editors
-    Shim(crate::commands::shim::Args),
+    Shim(commands::shim::Args),
     /// Hand in tasks, and run them when the service lets them
-    Queue(crate::commands::queue::Args),
+    Queue(commands::queue::Args),
     /// Take away shim, shell lines and, if asked, the state
-    Uninstall(crate::commands::uninstall::Args),
+    Uninstall(commands::uninstall::Args),
     /// Print tab completions for a shell
-    Completions(crate::commands::completions::Args),
+    Completions(commands::completions::Args),
     /// Print the manual page
-    Man(crate::commands::man::Args),
+    Man(commands::man::Args),
 }
 
-/// `run [OPTIONS] -- CLAUDE'S ARGUMENTS`.
-#[derive(Debug, Default, clap::Args)]
-#[command(after_help = "Examples:
-  claude-safe run -- --continue
-  claude-safe run --quiet -- -p 'Summarise the changes' > summary.txt
-  claude-safe run --job nightly --set retry.horizon_headless=24h -- -p \"$(cat task.md)\"")]
-pub struct RunArgs {
-    /// Print nothing on stderr while waiting
-    #[arg(long)]
-    pub quiet: bool,
-    /// Use this profile of the configuration
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// Set a configuration key for this run (`--set retry.max_wait=10s`)
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Without a terminal: wait this long for someone to sign in
-    #[arg(long, value_name = "DURATION")]
-    pub wait_for_login: Option<String>,
-    /// Remember the session under this name, and resume it when the job is run again
-    #[arg(long, value_name = "NAME")]
-    pub job: Option<String>,
-    /// The job is done once for all: if it ended well before, start nothing
-    #[arg(long, requires = "job", hide = true)]
-    pub once: bool,
-    /// Print what would be done for each kind of failure, and start nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Claude's arguments
-    #[arg(last = true, value_name = "ARGS")]
-    pub claude_args: Vec<OsString>,
+/// Does what the arguments (without the program's name) ask for.
+#[must_use]
+pub fn start(args: Vec<OsString>) -> ExitCode {
+    // Claude's hooks and status line come first: they must be quick, silent, and never fail.
+    if let [word, target] = args.as_slice() {
+        if word == hooks::HOOK_WORD {
+            hooks::send_stdin(Path::new(target));
+            return ExitCode::SUCCESS;
+        }
+        if word == status_line::STATUS_WORD {
+            status_line::print(Path::new(target));
+            return ExitCode::SUCCESS;
+        }
+        if word == status_line::KEEPER_WORD {
+            status_line::keep(Path::new(target));
+            return ExitCode::SUCCESS;
+        }
+    }
+    if let [word, rest @ ..] = args.as_slice()
+        && word == stand_in::WORD
+    {
+        return stand_in::play(rest).map_or(ExitCode::FAILURE, ExitCode::from);
+    }
+    match parse(args) {
+        Ok(Invocation::Run(args)) => run::run(&args, is_run),
+        Ok(Invocation::Ours(command)) => execute(command).unwrap_or_else(|error| {
+            notice::say(&format!("{error:#}"));
+            ExitCode::from(if error.is::<Usage>() { exit::USAGE } else { exit::OURS })
+        }),
+        Err(error) => {
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+    }
 }
 
 /// What the arguments ask for.
 #[derive(Debug)]
-pub enum Invocation {
+enum Invocation {
     /// Start claude.
     Run(RunArgs),
     /// One of our own commands.
@@ -107,7 +119,7 @@ pub enum Invocation {
 }
 
 /// Sorts the arguments (without the program's name).
-pub fn parse(args: Vec<OsString>) -> Result<Invocation, clap::Error> {
+fn parse(args: Vec<OsString>) -> Result<Invocation, clap::Error> {
     let first = args.first().and_then(|arg| arg.to_str());
     if !first.is_some_and(is_ours) {
         return Ok(Invocation::Run(RunArgs { claude_args: args, ..RunArgs::default() }));
@@ -119,9 +131,43 @@ pub fn parse(args: Vec<OsString>) -> Result<Invocation, clap::Error> {
     })
 }
 
+/// Whether these arguments (without the program's name) start claude.
+fn is_run(args: &[OsString]) -> bool {
+    // the options of `run` may be cut off
+    args.first().is_some_and(|word| word == "run")
+        || matches!(parse(args.to_vec()), Ok(Invocation::Run(_)))
+}
+
 fn is_ours(word: &str) -> bool {
     matches!(word, "-h" | "--help" | "-V" | "--version")
         || Cli::command().get_subcommands().any(|command| command.get_name() == word)
+}
+
+/// Runs one of our own commands.
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    use commands::{
+        backup, check, completions, config, demo, explain, init, log, man, queue, report, rules,
+        shim, status, uninstall,
+    };
+    match command {
+        Command::Backup(args) => backup::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Try(args) => demo::try_it(args, |args| run::run(args, is_run)),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()),
+        Command::Config(args) => config::run(args),
+        Command::Init(args) => init::run(&args),
+        Command::Man(args) => man::run(&args, Cli::command()),
+        Command::Shim(args) => shim::run(args),
+        Command::Uninstall(args) => uninstall::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Log(args) => log::run(&args),
+        Command::Queue(args) => queue::run(args),
+        Command::Report(args) => report::run(&args),
+        Command::Rules(args) => rules::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Run(_) => unreachable!("`parse` takes `run` apart"),
+    }
 }
 
 #[cfg(test)]

@@ -1,30 +1,36 @@
 //! claude-safe starts the real Claude Code, watches it, and brings it through
 //! outages of its sign-in and API service. ARCHITECTURE.md has the map.
 
-pub mod backup;
-pub mod claude;
-pub mod cli;
-pub mod clock;
-pub mod commands;
-pub mod config;
-pub mod demo;
-pub mod error;
-pub mod fix;
-pub mod journal;
-pub mod launch;
-pub mod logging;
-pub mod machine;
-pub mod notice;
-pub mod notify;
-pub mod paths;
-pub mod plan;
-pub mod process;
-pub mod program;
-pub mod ps;
-pub mod queue;
-pub mod report;
-pub mod run;
-pub mod runs;
-pub mod service;
-pub mod unknown;
-pub mod watch;
+mod backup;
+mod claude;
+mod cli;
+mod clock;
+mod commands;
+mod config;
+mod demo;
+mod error;
+mod fix;
+mod journal;
+mod launch;
+mod logging;
+mod machine;
+mod notice;
+mod notify;
+#[doc(hidden)]
+pub mod parts;
+mod paths;
+mod plan;
+mod process;
+mod program;
+// where there is no `/proc`; elsewhere its tests alone
+#[cfg_attr(target_os = "linux", allow(dead_code))]
+mod ps;
+mod queue;
+mod report;
+mod run;
+mod runs;
+mod service;
+mod unknown;
+mod watch;
+
+pub use cli::start;

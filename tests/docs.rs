@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory as _};
-use claude_safe::cli::Cli;
-use claude_safe::config::keys::{self, KEYS};
-use claude_safe::config::reference;
-use claude_safe::error::exit;
+use claude_safe::parts::cli::Cli;
+use claude_safe::parts::config::keys::{self, KEYS};
+use claude_safe::parts::config::reference;
+use claude_safe::parts::exit;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

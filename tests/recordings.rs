@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use claude_safe::claude::rules::{Classified, Observation, Place, Rules};
-use claude_safe::watch::{FailureKind, InputBox, Modes, Placeholder, Screen, by_screen};
+use claude_safe::parts::claude::rules::{Classified, Observation, Place, Rules};
+use claude_safe::parts::watch::{FailureKind, InputBox, Modes, Placeholder, Screen, by_screen};
 use proptest::prelude::*;
 
 struct Recording {

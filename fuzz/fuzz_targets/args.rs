@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-use claude_safe::claude::args::ClaudeArgs;
+use claude_safe::parts::claude::ClaudeArgs;
 use libfuzzer_sys::fuzz_target;
 
 const PROMPT: &str = "the prompt 7f3a";

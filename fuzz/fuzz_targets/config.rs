@@ -5,9 +5,9 @@
 
 use std::cell::RefCell;
 
-use claude_safe::claude::rules::Rules;
-use claude_safe::config::keys::{KEYS, Kind};
-use claude_safe::config::{Origin, Profile, load, profiles};
+use claude_safe::parts::claude::rules::Rules;
+use claude_safe::parts::config::keys::{KEYS, Kind};
+use claude_safe::parts::config::{Origin, Profile, load, profiles};
 use claude_safe_fuzz::{Nameless, choices};
 use libfuzzer_sys::fuzz_target;
 

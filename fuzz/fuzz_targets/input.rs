@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use claude_safe::watch::{Input, InputSplitter, Piece};
+use claude_safe::parts::watch::{Input, InputSplitter, Piece};
 use claude_safe_fuzz::{Places, choices, pieces};
 use libfuzzer_sys::fuzz_target;
 

@@ -7,8 +7,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path};
 
-use claude_safe::backup::manifest::{Kind, Manifest};
-use claude_safe::backup::{HeldPath, Source, shown};
+use claude_safe::parts::backup::manifest::{Kind, Manifest};
+use claude_safe::parts::backup::{HeldPath, Source, shown};
 use libfuzzer_sys::fuzz_target;
 
 fn stays(path: &HeldPath) {

@@ -6,8 +6,8 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-use claude_safe::claude::args::ClaudeArgs;
-use claude_safe::claude::resume_hint::ResumeHint;
+use claude_safe::parts::claude::ClaudeArgs;
+use claude_safe::parts::claude::ResumeHint;
 use claude_safe_fuzz::choices;
 use libfuzzer_sys::fuzz_target;
 

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use claude_safe::claude::rules::{Observation, Place, Rules, excerpt, redact};
+use claude_safe::parts::claude::rules::{Observation, Place, Rules, excerpt, redact};
 use claude_safe_fuzz::choices;
 use libfuzzer_sys::fuzz_target;
 

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use claude_safe::claude::transcript::{Tail, tail};
+use claude_safe::parts::claude::{Tail, tail};
 use claude_safe_fuzz::{Nameless, choices};
 use libfuzzer_sys::fuzz_target;
 

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
+use super::Progress;
 use super::error::{During as _, Result};
 use super::manifest::Kind;
 use super::snapshot::Snapshot;
-use super::{Error, Progress};
 
 /// Writes the archive to `out`. A damaged file ends it with an error: the archive is then
 /// not to be used.
@@ -74,10 +74,4 @@ impl<R: io::Read> io::Read for Exactly<R> {
         }
         Ok(count)
     }
-}
-
-/// Whether an error says that the snapshot itself is wrong.
-#[must_use]
-pub fn is_damage(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::InvalidData)
 }

@@ -5,7 +5,6 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 /// Options of `completions`.
@@ -20,10 +19,10 @@ pub struct Args {
     shell: Shell,
 }
 
-/// Prints them.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+/// Prints them for the whole command line.
+pub fn run(args: &Args, command: &mut clap::Command) -> anyhow::Result<ExitCode> {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut crate::cli::Cli::command(), "claude-safe", &mut text);
+    clap_complete::generate(args.shell, command, "claude-safe", &mut text);
     let mut out = io::stdout().lock();
     out.write_all(&text).and_then(|()| out.flush()).context("failed to write to stdout")?;
     Ok(ExitCode::SUCCESS)

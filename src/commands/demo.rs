@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::claude::locate;
-use crate::cli::RunArgs;
+use crate::run::RunArgs;
 
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
@@ -29,10 +29,10 @@ pub fn run(_args: &DemoArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The real claude, or the demonstration where there is none.
-pub fn try_it(args: TryArgs) -> anyhow::Result<ExitCode> {
+pub fn try_it(args: TryArgs, start: impl FnOnce(&RunArgs) -> ExitCode) -> anyhow::Result<ExitCode> {
     if locate::find(None, std::env::var_os("PATH").as_deref()).is_err() {
         crate::notice::say("there is no `claude` on PATH, so here is a demonstration");
         return crate::demo::run();
     }
-    Ok(crate::run::run(&RunArgs { claude_args: args.claude_args, ..RunArgs::default() }))
+    Ok(start(&RunArgs { claude_args: args.claude_args, ..RunArgs::default() }))
 }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::CommandFactory as _;
 
 use crate::config::reference;
 use crate::error::exit;
@@ -22,9 +21,8 @@ pub struct Args {
     dir: Option<PathBuf>,
 }
 
-/// Prints or writes the pages.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut command = crate::cli::Cli::command();
+/// Prints or writes the pages of the whole command line.
+pub fn run(args: &Args, mut command: clap::Command) -> anyhow::Result<ExitCode> {
     command.build();
     match &args.dir {
         Some(dir) => {

@@ -162,8 +162,8 @@ impl Case {
     }
 
     /// What the configuration allows it.
-    #[must_use]
-    pub fn policy(&self) -> &Policy {
+    #[cfg(test)]
+    pub(super) fn policy(&self) -> &Policy {
         &self.policy
     }
 

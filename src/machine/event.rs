@@ -195,10 +195,11 @@ impl Default for SignInSeen {
 }
 
 impl SignInSeen {
-    /// Whether claude could go on with it, as far as can be seen.
+    /// Whether someone has signed in since that one was refused.
     #[must_use]
-    pub fn is_usable(&self) -> bool {
-        self.sign_in.can_refresh() || matches!(self.sign_in, SignIn::Token | SignIn::ApiKey)
+    pub fn is_renewed(&self, refused: &Self) -> bool {
+        let since = refused.stamp.unwrap_or(Stamp::Unseen);
+        self.sign_in.is_usable() && self.stamp.is_some_and(|stamp| stamp.is_news(since))
     }
 }
 

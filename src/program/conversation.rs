@@ -114,7 +114,7 @@ impl Conversation {
     }
 
     /// Whether a tool may have begun whose result is not known.
-    #[must_use]
+    #[cfg(test)]
     pub fn tool_is_open(&self) -> bool {
         self.turn.tool_is_open()
     }

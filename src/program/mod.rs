@@ -15,7 +15,6 @@ mod turn;
 
 pub use conversation::{Conversation, Event, Outbox};
 pub use held::FailedTurn;
-pub use replay::Relaunch;
 
 #[cfg(test)]
 mod tests;

@@ -11,8 +11,7 @@ mod track;
 pub mod words;
 
 pub use html::page;
-pub use night::{Night, Totals};
+pub use night::Night;
 pub use story::{explained, line};
 pub use text::{Style, report, status, wrapped};
-pub use timeline::Axis;
-pub use track::{Ending, Fix, Mark, Phase, Span, State, Track};
+pub use track::{Ending, Track};

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use crate::backup::processes::{self, Process};
 use crate::claude::version;
-use crate::cli::{self, Invocation};
 use crate::paths;
+
+/// Whether arguments of ours start claude.
+pub type StartsClaude = fn(&[OsString]) -> bool;
 
 /// So deep do people not nest runs in runs; a wrapper around us does within a second.
 const DEEPEST: usize = 16;
@@ -21,8 +23,8 @@ const COMES_BACK: Duration = Duration::from_secs(5);
 /// Whether a launch of ours came to us instead of claude: as the very process that was to be
 /// claude, or, through wrappers that wait, deeper and deeper. A run that Claude's own tool
 /// starts is neither.
-pub(super) fn leads_back(claude: &Path) -> bool {
-    !version::is_claude_itself(claude) && (was_replaced() || is_nested())
+pub(super) fn leads_back(claude: &Path, starts_claude: StartsClaude) -> bool {
+    !version::is_claude_itself(claude) && (was_replaced() || is_nested(starts_claude))
 }
 
 /// Remembers that this process becomes what is called claude.
@@ -55,16 +57,14 @@ fn is_fresh(note: &Path) -> bool {
     modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < COMES_BACK))
 }
 
-fn is_nested() -> bool {
+fn is_nested(starts_claude: StartsClaude) -> bool {
     let ours = std::env::current_exe().and_then(std::fs::metadata);
     let (Ok(ours), Ok(all)) = (ours, processes::all()) else { return false };
     let is_run = |process: &Process| {
         let same = process.program.as_deref().and_then(|program| std::fs::metadata(program).ok());
         let words: Vec<OsString> = process.arguments.iter().skip(1).map(OsString::from).collect();
         same.is_some_and(|meta| (meta.dev(), meta.ino()) == (ours.dev(), ours.ino()))
-            // the options of `run` may be cut off
-            && (words.first().is_some_and(|word| word == "run")
-                || matches!(cli::parse(words), Ok(Invocation::Run(_))))
+            && starts_claude(&words)
     };
     let ancestors: Vec<&Process> =
         std::iter::successors(parent(&all, std::process::id().cast_signed()), |process| {

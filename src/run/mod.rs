@@ -2,6 +2,7 @@
 //! from the user's arguments to the exit code. `headless` and `terminal` hold their loops.
 
 mod additions;
+mod args;
 mod attempt;
 mod circle;
 mod claims;
@@ -37,7 +38,6 @@ use crate::claude::hooks::HookEvent;
 use crate::claude::rules::Rules;
 use crate::claude::transcript::Before;
 use crate::claude::version::Version;
-use crate::cli::RunArgs;
 use crate::clock::{Clock, NETWORK_RETURNS};
 use crate::config::Config;
 use crate::journal::{self, Journal, Mode};
@@ -51,14 +51,17 @@ use crate::service::{Breaker, Endpoint, Endpoints, Health, Look};
 use crate::watch::{ExitReason, FailureKind};
 use jiff::{Timestamp, ZonedDateTime};
 
+pub use args::RunArgs;
+pub use circle::StartsClaude;
 use claims::Claims;
 use doing::Doing;
 use hook_socket::HookSocket;
 
 /// Starts claude and sees it through. The exit code is Claude's own, or one of `error::exit`.
+/// `starts_claude` tells a run of ours among the processes above.
 #[must_use]
-pub fn run(args: &RunArgs) -> ExitCode {
-    setup::start(args)
+pub fn run(args: &RunArgs, starts_claude: StartsClaude) -> ExitCode {
+    setup::start(args, starts_claude)
 }
 
 /// What lasts from the first attempt to the last.

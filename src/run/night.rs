@@ -12,10 +12,11 @@ use super::attempt::Ended;
 use super::headless::{Attempts, drive};
 use super::signals::Signals;
 use super::*;
+use crate::claude::environment::process_env;
 use crate::config::Origin;
 use crate::launch::headless::Output;
 use crate::machine::{Facts, Means};
-use crate::service::endpoint::{self, process_env};
+use crate::service::endpoint;
 use crate::service::schedule::WHILE_UP;
 use crate::service::{Clock as SharedClock, Reading, ScriptedLook, Sighting};
 

@@ -13,7 +13,10 @@ use std::time::Duration;
 use super::hook_socket::HookSocket;
 use super::jobs::{self, Job};
 use super::rerun::in_a_session;
-use super::{Doing, Run, Service, additions, circle, headless, login, program, terminal};
+use super::{
+    Doing, Run, RunArgs, Service, StartsClaude, additions, circle, headless, login, program,
+    terminal,
+};
 use crate::claude::args::{ClaudeArgs, Intent};
 use crate::claude::credentials::{Store, advice};
 use crate::claude::environment::{Environment, Lookup as _};
@@ -22,7 +25,6 @@ use crate::claude::rules::Rules;
 use crate::claude::settings::Given;
 use crate::claude::version::EMPTIES_DEAD_SIGN_IN;
 use crate::claude::{locate, status_line, version};
-use crate::cli::RunArgs;
 use crate::clock::Clock;
 use crate::config::{self, Config, Origin, Profile, keys};
 use crate::error::exit;
@@ -51,7 +53,7 @@ enum Way {
     SignIn,
 }
 
-pub(super) fn start(args: &RunArgs) -> ExitCode {
+pub(super) fn start(args: &RunArgs, starts_claude: StartsClaude) -> ExitCode {
     let given = locate::given(&args.claude_args);
     let claude_args = &args.claude_args[usize::from(given.is_some())..];
     let user = ClaudeArgs::parse(claude_args);
@@ -77,7 +79,7 @@ pub(super) fn start(args: &RunArgs) -> ExitCode {
             return ExitCode::from(exit::NOT_FOUND);
         }
     };
-    if circle::leads_back(&claude) {
+    if circle::leads_back(&claude, starts_claude) {
         let path = claude.display();
         say(&format!(
             "failed to run {path}: it leads back to claude-safe\nhint: name the real one with CLAUDE_SAFE_CLAUDE=/path/to/claude"

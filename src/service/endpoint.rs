@@ -1,7 +1,7 @@
 //! Which hosts this run talks to. In: a look-up of environment variables. Out: the endpoints
 //! a probe may ask. Pure; knows no status, sends nothing.
 
-pub use crate::claude::environment::{Lookup, process_env};
+pub use crate::claude::environment::Lookup;
 
 use crate::claude::environment::is_on;
 

@@ -21,7 +21,9 @@ pub mod status_page;
 mod turns;
 mod wait;
 
-pub use breaker::{Breaker, Clock, Lease, Shared};
+#[cfg(test)]
+pub use breaker::Clock;
+pub use breaker::{Breaker, Lease, Shared};
 pub use endpoint::{Endpoint, Endpoints, Role};
 pub use health::{Health, Reading};
 pub use leave::Leave;

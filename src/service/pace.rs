@@ -109,7 +109,7 @@ impl Pace {
     }
 
     /// The present rate (starts per second).
-    #[must_use]
+    #[cfg(test)]
     pub fn rate(&self) -> f64 {
         self.rate
     }

@@ -13,9 +13,6 @@ pub const SUMMARY_URL: &str = "https://status.claude.com/api/v2/summary.json";
 /// A summary is never larger (bytes).
 pub const CAP_BYTES: u64 = 256 << 10;
 
-/// An incident open for longer is a parked advisory, not an outage.
-const PARKED_AFTER: SignedDuration = SignedDuration::from_hours(48);
-
 /// A component of the page that we know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -165,15 +162,6 @@ pub struct Incident {
     pub link: Option<String>,
 }
 
-impl Incident {
-    /// Whether it is going on: not merely watched, not parked for days.
-    #[must_use]
-    pub fn is_live(&self, now: Timestamp) -> bool {
-        let going_on = matches!(self.phase, Phase::Investigating | Phase::Identified);
-        going_on && self.started.is_none_or(|started| now.duration_since(started) < PARKED_AFTER)
-    }
-}
-
 /// What the page says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
@@ -209,14 +197,6 @@ impl Page {
         self.components
             .iter()
             .any(|component| component.level.is_outage() && component.part.counts(signing_in))
-    }
-
-    /// By how much waits may be lengthened: 2 while an outage or a live incident of what we
-    /// use is posted, else 1.
-    #[must_use]
-    pub fn stretch(&self, signing_in: bool, now: Timestamp) -> u32 {
-        let live = self.relevant(signing_in).any(|incident| incident.is_live(now));
-        if live || self.says_down(signing_in) { 2 } else { 1 }
     }
 
     /// The open incidents of what we use; one that names no component counts.

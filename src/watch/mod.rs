@@ -15,7 +15,7 @@ mod watcher;
 pub use by_screen::by_screen;
 pub use hint::Placeholder;
 pub use input::{Input, InputSplitter, Key, Piece};
-pub use look::{InputBox, Look, Panel, Retrying, Title, VimMode};
+pub use look::{InputBox, Look, Panel, Title};
 pub use modes::Modes;
 pub use screen::Screen;
 pub use verdict::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};

@@ -149,12 +149,6 @@ impl Watcher {
         }
     }
 
-    /// Whether the user's last key was Enter.
-    #[must_use]
-    pub fn typed_enter(&self) -> bool {
-        self.typed_enter
-    }
-
     /// A hook of the main session arrived.
     pub fn hook(&mut self, now: Instant, hook: Hook) {
         self.reported = false;

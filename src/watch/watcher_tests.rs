@@ -1,7 +1,7 @@
 //! When a failure is believed, and when nothing may be typed.
 
 use super::*;
-use crate::watch::VimMode;
+use crate::watch::look::VimMode;
 
 const MESSAGE: &str = "Please carry on.";
 

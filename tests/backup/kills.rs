@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use claude_safe::backup::manifest::Kind;
-use claude_safe::backup::prune::{Limits, prune};
-use claude_safe::backup::{HeldPath, Snapshot, users};
-use claude_safe::fix::clear_cache::clear_cache;
+use claude_safe::parts::backup::manifest::Kind;
+use claude_safe::parts::backup::prune::{Limits, prune};
+use claude_safe::parts::backup::{HeldPath, Snapshot, users};
+use claude_safe::parts::fix::clear_cache;
 
 use crate::{Home, transcript};
 
@@ -191,9 +191,10 @@ impl Drop for Stop<'_> {
 #[test]
 fn the_child_that_clears() {
     let Some(home) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
-    let source = claude_safe::backup::Source::below(&home);
-    let store = claude_safe::backup::Store::new(home.join("state/backups"));
-    let proof = claude_safe::backup::verified_snapshot(&store, &source, "before clear_cache");
+    let source = claude_safe::parts::backup::Source::below(&home);
+    let store = claude_safe::parts::backup::Store::new(home.join("state/backups"));
+    let proof =
+        claude_safe::parts::backup::verified_snapshot(&store, &source, "before clear_cache");
     let unused = users::prove_unused(&source.claude_dir, &[]).unwrap();
     let paths = [PathBuf::from("cache")];
     let moved = clear_cache(&source.claude_dir, &paths, &proof.unwrap(), &unused).unwrap();

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use claude_safe::backup::Store;
+use claude_safe::parts::backup::Store;
 
 /// A home with a `.claude`, and a backup directory beside it.
 pub(crate) struct Home {

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use claude_safe::backup::users;
-use claude_safe::fix::sign_in_reset::{KEPT_FOR, prune_aside, sign_in_reset};
+use claude_safe::parts::backup::users;
+use claude_safe::parts::fix::{KEPT_FOR, prune_aside, sign_in_reset};
 use jiff::Timestamp;
 
 use crate::{Home, text, transcript};
@@ -130,12 +130,15 @@ fn damage_is_found_and_the_last_good_snapshot_is_never_pruned() {
     let output = home.command(&["verify", "--all"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert!(text(&output).contains("DAMAGED"));
-    let limits =
-        claude_safe::backup::prune::Limits { keep: 1, max_age: Duration::MAX, max_size: u64::MAX };
-    assert!(claude_safe::backup::prune::prune(&store, &limits, None).unwrap().is_empty());
+    let limits = claude_safe::parts::backup::prune::Limits {
+        keep: 1,
+        max_age: Duration::MAX,
+        max_size: u64::MAX,
+    };
+    assert!(claude_safe::parts::backup::prune::prune(&store, &limits, None).unwrap().is_empty());
     home.backup(&["verify", "1"]);
     home.backup(&["create"]);
-    let gone = claude_safe::backup::prune::prune(&store, &limits, None).unwrap();
+    let gone = claude_safe::parts::backup::prune::prune(&store, &limits, None).unwrap();
     assert!(!gone.is_empty(), "a good third one lets the others go");
 }
 

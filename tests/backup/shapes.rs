@@ -74,7 +74,7 @@ fn a_sparse_file_of_5_gb_is_held_quickly_and_stays_sparse() {
     let path = home.write("projects/-w/big.jsonl", "{}\n");
     File::options().write(true).open(&path).unwrap().set_len(5_000_000_000).unwrap();
     home.backup(&["create"]);
-    let disk = claude_safe::backup::prune::disk_size(
+    let disk = claude_safe::parts::backup::prune::disk_size(
         home.store().dir(),
         &mut std::collections::BTreeSet::new(),
     );

@@ -14,7 +14,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use claude_safe::error::exit;
+use claude_safe::parts::exit;
 use claude_safe_testkit::claude::NEWEST;
 use claude_safe_testkit::{Answer, Behaviour, FakeService, Sandbox, Script, SignIn, real_claude};
 use serde_json::json;

@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use claude_safe::service::endpoint::Ask;
-use claude_safe::service::probe::Fetched;
-use claude_safe::service::{
+use claude_safe::parts::service::Ask;
+use claude_safe::parts::service::Fetched;
+use claude_safe::parts::service::{
     Endpoint, HttpLook, Look as _, Network, Obstacle, Reading, Role, Sighting,
 };
 

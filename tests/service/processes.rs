@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use claude_safe::service::endpoint::Ask;
-use claude_safe::service::{
+use claude_safe::parts::service::Ask;
+use claude_safe::parts::service::{
     Breaker, Endpoint, HttpLook, Lease, LockName, Network, Reading, Role, Sighting, locks, until_up,
 };
 

@@ -23,8 +23,8 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 pub use output::{Attempt, Output};
-pub use stdin::{Stdin, Tape};
-pub use writer::{Writer, stdout};
+pub use stdin::Stdin;
+pub use writer::stdout;
 
 use crate::claude::args::OutputFormat;
 use crate::plan::LaunchPlan;

@@ -31,9 +31,6 @@ mod signals;
 mod tty;
 
 pub use claim::guarded;
-pub use job_control::holds_suspend_key;
-pub use nix::sys::signal::Signal;
-pub use portable_pty::PtySize;
 pub use pty::{Launch, PtyChild, SpawnError, spawn};
 pub use relay::{Event, Relay, Rewrite};
 pub use tty::{Tty, TtyEvent};

@@ -67,9 +67,9 @@ impl Reaction<'_> {
     /// Left only by another sign-in than the one that was refused, and then for one try.
     pub(super) fn look_for_sign_in(&mut self, scene: &Scene) {
         let State::Person { failure, refused, until, .. } = &self.case.state else { return };
-        let changed = scene.sign_in.stamp != refused.stamp;
+        let renewed = scene.sign_in.is_renewed(refused);
         let (mut failure, until) = (failure.clone(), *until);
-        if changed && scene.sign_in.is_usable() {
+        if renewed {
             // What was waited for a person does not count.
             self.case.streak.restart(self.now.at);
             let rung = if self.case.living { Rung::AskAgain } else { Rung::Relaunch };

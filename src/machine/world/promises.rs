@@ -1,7 +1,6 @@
 //! What no sequence of events may break: it is watched over at each event and each effect.
 
 use super::{Asked, World, rank};
-use crate::claude::credentials::Stamp;
 use crate::journal;
 use crate::machine::{Effect, End, Event, Start, State, Wake};
 use crate::watch::{TurnState, Verdict};
@@ -166,7 +165,7 @@ impl World {
         }
         if before == "Person" && !matches!(state, State::Person { .. }) {
             let by_sign_in = matches!(event, Event::Observed(scene)
-                if scene.sign_in.is_usable() && scene.sign_in.stamp != self.refused_stamp());
+                if scene.sign_in.is_renewed(&self.case.refused));
             let by_person = matches!(
                 event,
                 Event::TurnBegan
@@ -180,9 +179,5 @@ impl World {
             let by_time = matches!(state, State::Ended(End::Person { .. }));
             assert!(by_sign_in || by_person || by_time, "a person is needed: {told}");
         }
-    }
-
-    fn refused_stamp(&self) -> Option<Stamp> {
-        self.case.refused.stamp
     }
 }

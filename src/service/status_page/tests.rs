@@ -33,7 +33,6 @@ fn a_page_where_all_is_fine_says_nothing() {
     assert_eq!(page.components.len(), 4);
     assert!(!page.says_down(true));
     assert_eq!(page.explain(true, at("2026-09-04T12:10:00Z")), Vec::<String>::new());
-    assert_eq!(page.stretch(true, at("2026-09-04T12:10:00Z")), 1);
 }
 
 #[test]
@@ -60,7 +59,6 @@ fn claude_ai_counts_only_while_someone_signs_in() {
     let now = at("2026-09-04T12:10:00Z");
     assert!(page.explain(false, now).is_empty());
     assert_eq!(page.explain(true, now), ["status page: claude.ai is major outage"]);
-    assert_eq!((page.stretch(false, now), page.stretch(true, now)), (1, 2));
 }
 
 #[test]
@@ -126,17 +124,6 @@ fn open_incidents_are_read_with_fractional_times_and_their_newest_update() {
              (fixed, being watched)",
         ]
     );
-    assert_eq!(page.stretch(false, now), 2);
-}
-
-#[test]
-fn an_incident_that_is_open_is_not_yet_an_outage_and_one_parked_for_days_lengthens_nothing() {
-    let page = Page::parse(INCIDENTS).expect("a summary");
-    assert!(!page.says_down(false));
-    assert_eq!(page.stretch(false, at("2026-08-08T14:20:00Z")), 1);
-    let mut watched = page.clone();
-    watched.incidents.remove(0);
-    assert_eq!(watched.stretch(false, at("2026-08-05T14:20:00Z")), 1);
 }
 
 #[test]
