@@ -94,16 +94,16 @@ impl Notifier {
     pub fn new(config: &Config, run: &str, in_tmux: bool) -> Self {
         Self {
             run: run.to_owned(),
-            bell: config.list("notify.bell"),
-            on: config.list("notify.on"),
-            osc: match config.get("notify.osc").0 {
+            bell: config.values.notify.bell.clone(),
+            on: config.values.notify.on.clone(),
+            osc: match config.values.notify.osc.as_str() {
                 "9" => Some(Osc::Nine),
                 "99" => Some(Osc::NinetyNine),
                 "777" => Some(Osc::SevenSevenSeven),
                 _ => None,
             },
-            command: config.text("notify.command").map(str::to_owned),
-            desktop: config.switch("notify.desktop"),
+            command: config.values.notify.command.clone(),
+            desktop: config.values.notify.desktop,
             in_tmux,
             running: JoinSet::new(),
         }

@@ -21,7 +21,7 @@ pub mod cli {
 }
 
 pub mod config {
-    pub use crate::config::{Origin, Profile, keys, load, profiles, reference};
+    pub use crate::config::{Origin, Profile, keys, load, profiles, reference, value};
 }
 
 pub mod exit {

@@ -90,7 +90,7 @@ impl Progress for () {
 /// The backup directory of this configuration.
 #[must_use]
 pub fn store(config: &Config) -> Store {
-    let dir = config.path("backup.dir");
+    let dir = config.values.backup.dir.clone();
     Store::new(dir.unwrap_or_else(|| crate::paths::state_dir().join("backups")))
 }
 

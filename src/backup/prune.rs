@@ -30,9 +30,9 @@ impl Limits {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         Self {
-            keep: usize::try_from(config.integer("backup.keep")).unwrap_or(1).max(1),
-            max_age: config.duration("backup.max_age"),
-            max_size: config.bytes("backup.max_size"),
+            keep: usize::try_from(config.values.backup.keep).unwrap_or(1).max(1),
+            max_age: config.values.backup.max_age,
+            max_size: config.values.backup.max_size,
         }
     }
 }

@@ -78,7 +78,7 @@ async fn gather() -> Report {
         looks(&config, &look, &endpoints),
         page(&config, &look, &endpoints, now),
     );
-    let store = Store::new(&claude_dir, Keychain::of_system(config.get("claude.keychain").0));
+    let store = Store::new(&claude_dir, Keychain::of_system(&config.values.claude.keychain));
     let look = store.look(&env, now);
     // What names the item, and nothing that would outrank it.
     let nothing = |name: &str| env.var(name).filter(|_| keychain::NAMING.contains(&name));
@@ -96,7 +96,7 @@ async fn gather() -> Report {
 }
 
 async fn looks(config: &Config, look: &dyn Look, endpoints: &Endpoints) -> Vec<Sighting> {
-    if !config.switch("service.probe") {
+    if !config.values.service.probe {
         return Vec::new();
     }
     let asked: Vec<_> = endpoints.iter().cloned().collect();
@@ -105,7 +105,7 @@ async fn looks(config: &Config, look: &dyn Look, endpoints: &Endpoints) -> Vec<S
 }
 
 async fn page(config: &Config, look: &dyn Look, endpoints: &Endpoints, now: Timestamp) -> Page {
-    if !config.switch("service.status_page") || !endpoints.has_status_page() {
+    if !config.values.service.status_page || !endpoints.has_status_page() {
         return Page::NotAsked;
     }
     match status_page(look, &crate::paths::state_dir(), now).await {
@@ -119,7 +119,7 @@ async fn page(config: &Config, look: &dyn Look, endpoints: &Endpoints, now: Time
 async fn find_claude(config: &Config) -> Result<ClaudeFound, String> {
     let overridden = std::env::var_os("CLAUDE_SAFE_CLAUDE").filter(|path| !path.is_empty());
     let overridden: Option<PathBuf> =
-        overridden.map(PathBuf::from).or_else(|| config.path("claude.path"));
+        overridden.map(PathBuf::from).or_else(|| config.values.claude.path.clone());
     let search: Option<OsString> = std::env::var_os("PATH");
     let path = locate::find(overridden.as_deref(), search.as_deref())
         .map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())?;

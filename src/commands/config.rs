@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 
 use crate::claude::rules::Rules;
-use crate::config::keys::{self, KEYS, Kind};
-use crate::config::{self, Config, Origin, Problem, Profile, reference};
+use crate::config::keys::{self, KEYS};
+use crate::config::{self, Config, Origin, Problem, Profile, reference, value};
 use crate::error::{Usage, exit};
 use crate::notice::say;
 use crate::paths;
@@ -129,7 +129,7 @@ fn show(
     let keys: Vec<_> = KEYS.iter().filter(|key| wanted(key.name)).collect();
     if keys.is_empty() {
         let asked = shown.key.as_deref().unwrap_or_default();
-        let near = keys::nearest(asked, KEYS.iter().map(|key| key.name));
+        let near = value::nearest(asked, KEYS.iter().map(|key| key.name));
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         return Err(Usage(format!("there is no key `{asked}`{hint}")).into());
     }
@@ -137,13 +137,8 @@ fn show(
         let values: Map<String, Value> = keys
             .iter()
             .map(|key| {
-                let (text, origin) = config.get(key.name);
-                let value = match key.kind {
-                    Kind::Integer(..) => json!(config.integer(key.name)),
-                    Kind::Switch => json!(config.switch(key.name)),
-                    Kind::List(_) => json!(config.list(key.name)),
-                    _ => json!(text),
-                };
+                let (text, origin) = config.shown(key);
+                let value = reference::json_value(key, text);
                 let origin = json!({ "value": value, "origin": origin_json(origin, file) });
                 (key.name.to_owned(), if shown.origin { origin } else { value })
             })
@@ -153,7 +148,7 @@ fn show(
         return Ok(ExitCode::SUCCESS);
     }
     for key in keys {
-        let (text, origin) = config.get(key.name);
+        let (text, origin) = config.shown(key);
         write!(out, "{} = {}", key.name, reference::toml_value(key, text))?;
         if shown.origin {
             write!(out, "  # {}", origin_text(origin, file))?;
@@ -232,7 +227,7 @@ fn misspelt(name: &str) -> Option<Problem> {
     if known.clone().any(|known| known == word) {
         return None;
     }
-    let near = keys::nearest(word, &mut known)?;
+    let near = value::nearest(word, &mut known)?;
     let message = format!("there is no such variable; did you mean `CLAUDE_SAFE_{near}`?");
     Some(Problem { place: name.to_owned(), line: None, message })
 }

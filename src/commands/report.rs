@@ -10,7 +10,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::config::keys;
+use crate::config::value;
 use crate::error::Usage;
 use crate::report::{self, Night, Style};
 use crate::{journal, paths, runs};
@@ -79,7 +79,7 @@ fn write_page(file: &Path, page: &str) -> std::io::Result<()> {
 
 /// A span back from now, a date's midnight, or a time.
 fn when(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
-    if let Ok(span) = keys::duration(text) {
+    if let Ok(span) = value::duration(text) {
         let span = SignedDuration::try_from(span).map_err(|error| error.to_string())?;
         return now.checked_sub(span).map_err(|_| format!("`{text}` is too far back"));
     }

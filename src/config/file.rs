@@ -7,7 +7,8 @@ use serde::de::{Deserialize as _, IntoDeserializer as _};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, Kind};
+use super::keys;
+use super::value::Kind;
 
 /// No more mistakes of syntax are named than this: after the first, most are its echo.
 const SYNTAX_MISTAKES: usize = 3;

@@ -5,13 +5,13 @@
 mod file;
 pub mod keys;
 pub mod reference;
+pub mod value;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use file::{Entry, File, RuleLines};
-use keys::KEYS;
+use keys::{KEYS, Key, Values};
 
 use crate::machine::Rung;
 
@@ -64,7 +64,10 @@ pub type UserRules = Vec<toml::Table>;
 /// The resolved configuration: every key has a checked value and an origin.
 #[derive(Debug, Clone)]
 pub struct Config {
-    values: BTreeMap<&'static str, (String, Origin)>,
+    /// What the keys are set to.
+    pub values: Values,
+    /// As it was written, and where.
+    texts: BTreeMap<&'static str, (String, Origin)>,
     /// The user's own `[[rules]]`.
     pub rules: UserRules,
     /// Where each of them stands.
@@ -75,81 +78,52 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let values =
-            KEYS.iter().map(|key| (key.name, (key.default.to_owned(), Origin::Default))).collect();
-        Self { values, rules: Vec::new(), rule_lines: Vec::new(), file: PathBuf::new() }
+        Self {
+            values: Values::default(),
+            texts: BTreeMap::new(),
+            rules: Vec::new(),
+            rule_lines: Vec::new(),
+            file: PathBuf::new(),
+        }
     }
 }
 
 impl Config {
     /// The value of a key as text, and where it came from.
     #[must_use]
-    pub fn get(&self, name: &str) -> (&str, &Origin) {
-        let (value, origin) = self.values.get(name).expect("every key in KEYS has a value");
-        (value, origin)
+    pub fn shown(&self, key: &Key) -> (&str, &Origin) {
+        let text = self.texts.get(key.name).map(|(text, origin)| (text.as_str(), origin));
+        text.unwrap_or((key.default, &Origin::Default))
     }
 
     /// Sets a key after checking it.
     pub fn set(&mut self, name: &str, text: &str, origin: Origin) -> Result<(), String> {
         let Some(key) = keys::find(name) else {
-            let near = keys::nearest(name, KEYS.iter().map(|key| key.name));
+            let near = value::nearest(name, KEYS.iter().map(|key| key.name));
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             return Err(format!("there is no key `{name}`{hint}"));
         };
-        key.check(text).map_err(|wrong| format!("`{name}`: {wrong}"))?;
-        self.values.insert(key.name, (text.to_owned(), origin));
+        key.kind
+            .check(text)
+            .and_then(|()| self.values.take(key.name, text))
+            .map_err(|wrong| format!("`{name}`: {wrong}"))?;
+        self.texts.insert(key.name, (text.to_owned(), origin));
         Ok(())
-    }
-
-    /// An `on`/`off` key.
-    #[must_use]
-    pub fn switch(&self, name: &str) -> bool {
-        keys::switch(self.get(name).0).expect("values are checked when set")
-    }
-
-    /// A span of time.
-    #[must_use]
-    pub fn duration(&self, name: &str) -> Duration {
-        keys::duration(self.get(name).0).expect("values are checked when set")
-    }
-
-    /// A whole number.
-    #[must_use]
-    pub fn integer(&self, name: &str) -> i64 {
-        keys::integer(self.get(name).0, i64::MIN, i64::MAX).expect("values are checked when set")
-    }
-
-    /// A size (bytes).
-    #[must_use]
-    pub fn bytes(&self, name: &str) -> u64 {
-        keys::bytes(self.get(name).0).expect("values are checked when set")
-    }
-
-    /// A list of words.
-    #[must_use]
-    pub fn list(&self, name: &str) -> Vec<String> {
-        keys::list(self.get(name).0)
-    }
-
-    /// A text, `None` when empty.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
-        Some(self.get(name).0).filter(|text| !text.is_empty())
-    }
-
-    /// A path, `None` when empty; `~/` is replaced by the home.
-    #[must_use]
-    pub fn path(&self, name: &str) -> Option<PathBuf> {
-        self.text(name).map(|text| match text.strip_prefix("~/") {
-            Some(rest) => crate::paths::home().join(rest),
-            None => PathBuf::from(text),
-        })
     }
 
     /// Whether a rung may be used.
     #[must_use]
     pub fn allows(&self, rung: Rung) -> bool {
-        self.switch(&format!("rungs.{}", rung.name()))
+        let rungs = &self.values.rungs;
+        match rung {
+            Rung::AskAgain => rungs.ask_again,
+            Rung::Relaunch => rungs.relaunch,
+            Rung::Update => rungs.update,
+            Rung::NewSession => rungs.new_session,
+            Rung::ClearCache => rungs.clear_cache,
+            Rung::SignInReset => rungs.sign_in_reset,
+            Rung::ApiKey => rungs.api_key,
+        }
     }
 }
 
@@ -238,7 +212,7 @@ impl Config {
 
     fn no_profile(&self, wanted: Profile<'_>, known: &[&str]) -> Option<Problem> {
         let Profile::Named(wanted) = wanted else { return None };
-        let hint = match keys::nearest(wanted, known.iter().copied()) {
+        let hint = match value::nearest(wanted, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if known.is_empty() => "the file has none".to_owned(),
             None => format!("there are {}", known.join(", ")),
@@ -296,78 +270,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn from(text: &str, profile: Profile<'_>) -> (Config, Vec<String>) {
-        let mut config = Config { file: "config.toml".into(), ..Config::default() };
-        let problems = config.lay(text, profile);
-        (config, problems.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn every_default_is_a_value_its_key_takes() {
-        for key in KEYS {
-            assert_eq!(key.check(key.default), Ok(()), "{}", key.name);
-        }
-    }
-
-    #[test]
-    fn a_mistake_names_file_line_key_and_cure_and_leaves_the_default() {
-        let (config, problems) =
-            from("[retry]\nfirst_wiat = \"3s\"\nmax_wait = \"soon\"\n", Profile::Base);
-        assert_eq!(
-            problems,
-            [
-                "config.toml:2: there is no key `retry.first_wiat`; did you mean `retry.first_wait`?",
-                "config.toml:3: `retry.max_wait`: `soon` is not a span of time such as `90s`, `10m` or `2h 30m`",
-            ]
-        );
-        assert_eq!(config.duration("retry.max_wait"), Duration::from_secs(40));
-    }
-
-    #[test]
-    fn a_profile_lies_over_the_file_and_an_unknown_one_is_named() {
-        let text = "[retry]\nmax_wait = \"10s\"\n[profile.night.retry]\nmax_wait = \"5m\"\n";
-        assert_eq!(from(text, Profile::Base).0.duration("retry.max_wait"), Duration::from_secs(10));
-        let (config, problems) = from(text, Profile::Named("night"));
-        assert_eq!(config.get("retry.max_wait"), ("5m", &Origin::Profile("night".into(), 4)));
-        assert!(problems.is_empty());
-        assert_eq!(
-            from(text, Profile::Named("nigth")).1,
-            ["config.toml: there is no profile `nigth`; did you mean `night`?"]
-        );
-    }
-
-    #[test]
-    fn the_profile_called_unattended_is_for_runs_without_a_terminal() {
-        let text = "retry.max_wait = \"10s\"\n[profile.unattended]\nretry.max_wait = \"5m\"\n";
-        let waits = |profile| from(text, profile).0.duration("retry.max_wait").as_secs();
-        assert_eq!(waits(Profile::of(None, true)), 300);
-        assert_eq!(waits(Profile::of(None, false)), 10);
-        assert_eq!(from("", Profile::Unattended).1, [""; 0]);
-        assert_eq!(Profile::of(Some("night"), true), Profile::Named("night"));
-    }
-
-    #[test]
-    fn a_variable_chooses_a_profile_unless_an_option_does() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let file = dir.path().join("config.toml");
-        std::fs::write(&file, "[profile.a.rungs]\ntries = 7\n[profile.b.rungs]\ntries = 8\n")
-            .expect("written");
-        let tries = |profile, value: &str| {
-            let environment = [(PROFILE_VARIABLE.to_owned(), value.to_owned())].into_iter();
-            load(&file, profile, environment).0.integer("rungs.tries")
-        };
-        assert_eq!(tries(Profile::Unattended, "a"), 7);
-        assert_eq!(tries(Profile::Named("b"), "a"), 8);
-        assert_eq!(tries(Profile::Base, ""), 3);
-    }
-
-    #[test]
-    fn a_file_that_is_not_toml_is_reported_with_its_line_and_defaults_stand() {
-        let (config, problems) = from("[retry]\nmax_wait = = 3\n", Profile::Base);
-        assert!(problems[0].starts_with("config.toml:2: "), "{problems:?}");
-        assert_eq!(config.duration("retry.max_wait"), Duration::from_secs(40));
-    }
-}
+mod tests;

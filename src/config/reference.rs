@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{KEYS, Key, Kind};
+use super::keys::{KEYS, Key};
+use super::value::{self, Kind};
 
 /// Variables that are no key of the configuration, and what they do.
 pub const VARIABLES: &[(&str, &str)] = &[
@@ -67,7 +68,7 @@ pub fn toml_value(key: &Key, text: &str) -> String {
     match key.kind {
         Kind::Integer(..) => text.to_owned(),
         Kind::List(_) => {
-            let items = super::keys::list(text);
+            let items = value::list(text);
             toml::Value::Array(items.into_iter().map(toml::Value::String).collect()).to_string()
         }
         _ => toml::Value::String(text.to_owned()).to_string(),
@@ -130,11 +131,22 @@ fn property(key: &Key) -> Value {
     };
     property["description"] = json!(key.doc);
     property["default"] = match key.kind {
-        Kind::Integer(..) => json!(key.default.parse::<i64>().unwrap_or_default()),
-        Kind::List(_) => json!(super::keys::list(key.default)),
-        _ => json!(key.default),
+        // In a file one writes the word.
+        Kind::Switch => json!(key.default),
+        _ => json_value(key, key.default),
     };
     property
+}
+
+/// A key's value as JSON.
+#[must_use]
+pub fn json_value(key: &Key, text: &str) -> Value {
+    match key.kind {
+        Kind::Integer(..) => json!(text.parse::<i64>().unwrap_or_default()),
+        Kind::Switch => json!(value::switch(text).unwrap_or_default()),
+        Kind::List(_) => json!(value::list(text)),
+        _ => json!(text),
+    }
 }
 
 fn rules() -> Value {
@@ -183,7 +195,7 @@ mod tests {
     fn the_template_says_nothing_and_uncommented_it_says_every_default() {
         let (config, problems) = read(&template());
         assert_eq!(problems, []);
-        assert!(KEYS.iter().all(|key| config.get(key.name).1 == &Origin::Default));
+        assert!(KEYS.iter().all(|key| config.shown(key).1 == &Origin::Default));
         let lines = template();
         let settings: Vec<&str> = lines
             .lines()
@@ -193,7 +205,7 @@ mod tests {
         let (config, problems) = read(&settings.join("\n"));
         assert_eq!(problems, []);
         for key in KEYS {
-            let (value, origin) = config.get(key.name);
+            let (value, origin) = config.shown(key);
             assert!(matches!(origin, Origin::File(_)), "{}", key.name);
             assert_eq!(value, key.default);
         }

@@ -57,7 +57,7 @@ pub enum NoKey {
 /// The key for one launch, counted against today's.
 pub fn take(config: &Config, state_dir: &Path) -> Result<Key, NoKey> {
     let key = read(config)?;
-    let limit = config.integer("api_key.runs_per_day");
+    let limit = config.values.api_key.runs_per_day;
     let today = ZonedDateTime::now().date().to_string();
     let counted = count(&state_dir.join("api-key-runs"), &today, limit)
         .map_err(|error| NoKey::Unreadable("the count".into(), error.to_string()))?;
@@ -67,10 +67,10 @@ pub fn take(config: &Config, state_dir: &Path) -> Result<Key, NoKey> {
 fn read(config: &Config) -> Result<Key, NoKey> {
     let found = if let Some(key) = std::env::var(VARIABLE).ok().filter(|key| !key.is_empty()) {
         key
-    } else if let Some(file) = config.path("api_key.file") {
+    } else if let Some(file) = config.values.api_key.file.clone() {
         std::fs::read_to_string(&file)
             .map_err(|error| NoKey::Unreadable(file.display().to_string(), error.to_string()))?
-    } else if let Some(command) = config.text("api_key.command") {
+    } else if let Some(command) = config.values.api_key.command.as_deref() {
         said_by(command, COMMAND_PATIENCE)?
     } else {
         return Err(NoKey::Missing);

@@ -10,7 +10,7 @@ use jiff::{Timestamp, ToSpan as _, ZonedDateTime};
 use super::file::{self, Head};
 use super::store::{Store, StoreError};
 use super::task::{Id, NewTask, Spec, State, Task, name_of};
-use crate::config::keys;
+use crate::config::value;
 
 /// The longest that an attempt runs unless said otherwise.
 const TIMEOUT: &str = "4h";
@@ -49,7 +49,7 @@ pub fn compose(
     let not_before = at.map_err(|wrong| Wrong::Task(format!("`at`: {wrong}")))?;
     let timeout = head.timeout.as_deref().unwrap_or(TIMEOUT);
     let timeout =
-        keys::duration(timeout).map_err(|wrong| Wrong::Task(format!("`timeout`: {wrong}")))?;
+        value::duration(timeout).map_err(|wrong| Wrong::Task(format!("`timeout`: {wrong}")))?;
     let name = head.name.unwrap_or_else(|| name_of(&prompt));
     if is_id(&name).is_some() || name.trim().is_empty() || name.chars().any(char::is_control) {
         return Err(Wrong::Task(format!(
@@ -137,7 +137,7 @@ pub fn find(store: &impl Store, name: &str) -> Result<Task, Wrong> {
 /// When: a span from now, the next time the clock shows this, or a date and time.
 pub fn when(text: &str, now: &ZonedDateTime) -> Result<Timestamp, String> {
     let late = |error: jiff::Error| error.to_string();
-    if let Ok(span) = keys::duration(text) {
+    if let Ok(span) = value::duration(text) {
         let span = jiff::SignedDuration::try_from(span).map_err(|error| error.to_string())?;
         return now.timestamp().checked_add(span).map_err(late);
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::keys::{self, nearest};
+use crate::config::value::{self, nearest};
 
 const MARK: &str = "+++";
 
@@ -117,7 +117,7 @@ fn head(text: &str) -> Result<Head, String> {
 /// What can be checked without a queue.
 pub fn check(head: &Head) -> Result<(), String> {
     if let Some(span) = &head.timeout {
-        keys::duration(span).map_err(|wrong| format!("`timeout`: {wrong}"))?;
+        value::duration(span).map_err(|wrong| format!("`timeout`: {wrong}"))?;
     }
     if head.budget_usd.is_some_and(|usd| !(usd.is_finite() && usd > 0.0)) {
         return Err("`budget_usd` is not an amount above 0".to_owned());

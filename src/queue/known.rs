@@ -94,7 +94,7 @@ fn noted<T: for<'a> Deserialize<'a>>(
 pub fn of(store: &impl Store, config: &Config, tasks: &[Task]) -> Result<Known, StoreError> {
     let now = now_ms();
     let pause: Option<Pause> = noted(store, PAUSED)?;
-    let cap = config.integer("queue.max_usd_per_day");
+    let cap = config.values.queue.max_usd_per_day;
     let spent = store.note(&day())?.and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
     // Amounts are far below 2^52.
     #[allow(clippy::cast_precision_loss)]

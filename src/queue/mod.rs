@@ -70,7 +70,7 @@ pub fn begin_anew(state_dir: &Path) -> Result<Sqlite, StoreError> {
 /// What this host is called in the queue.
 #[must_use]
 pub fn owner(config: &Config) -> String {
-    config.text("queue.owner").map_or_else(
+    config.values.queue.owner.as_deref().map_or_else(
         || {
             let name = nix::unistd::gethostname().unwrap_or_default();
             name.to_string_lossy().into_owned()

@@ -68,7 +68,7 @@ fn settings_value(
     paths::write_private(&run_dir.join(status_line::SOCKET_FILE), socket_path)?;
     let pid = std::process::id().to_string();
     paths::write_private(&run_dir.join(status_line::PID_FILE), pid.as_bytes())?;
-    let refresh = config.duration("status_line.refresh").as_secs().max(3);
+    let refresh = config.values.status_line.refresh.as_secs().max(3);
     let program = std::env::current_exe()?;
     let events = match mode {
         Mode::Terminal => hooks::EVENTS,

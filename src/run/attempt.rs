@@ -81,7 +81,7 @@ pub(super) async fn attempt(
     };
     tokio::pin!(feed);
     let started = Instant::now();
-    let hang_after = run.config.duration("watch.hang_after");
+    let hang_after = run.config.values.watch.hang_after;
     let every = look_every(hang_after);
     let mut looks = interval_at(started + FIRST_LOOK.min(every), every);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

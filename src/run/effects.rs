@@ -65,7 +65,7 @@ impl Run {
     /// What Claude's turn lost with its sub-agents is named in our message, so that it is gone on
     /// with and not done twice.
     fn name_lost_agents(&mut self) {
-        let base = self.config.get("retry.message").0;
+        let base = &self.config.values.retry.message;
         let lost = self.transcript().map(|path| agents::cut_off(&path, base));
         let named = format!("{base}{}", agents::about(&lost.unwrap_or_default()));
         self.plan.message = if is_typable(&named).is_ok() { named } else { base.to_owned() };

@@ -97,7 +97,7 @@ impl Run {
 
     fn clear_cache(&self) -> Future<Result<Fixed, String>> {
         let paths: Vec<PathBuf> =
-            self.config.list("cache.paths").into_iter().map(PathBuf::from).collect();
+            self.config.values.cache.paths.clone().into_iter().map(PathBuf::from).collect();
         self.say("backing up, then moving Claude's cache aside");
         let (config, claude_dir) = (self.config.clone(), self.claude_dir.clone());
         aside(move || {
@@ -150,7 +150,7 @@ impl Run {
     fn use_key(&mut self, key: Key) {
         self.plan.key = Some(key);
         if self.mode == Mode::Headless {
-            let budget = self.config.integer("api_key.max_budget_usd");
+            let budget = self.config.values.api_key.max_budget_usd;
             self.plan.extra = vec!["--max-budget-usd".into(), budget.to_string().into()];
         }
     }

@@ -137,7 +137,7 @@ fn climb(
 ) -> Vec<String> {
     let standing = match standing {
         Standing::Living { can_ask, may_relaunch, .. } => {
-            Standing::Living { can_ask, may_end: config.switch("rungs.end_terminal"), may_relaunch }
+            Standing::Living { can_ask, may_end: config.values.rungs.end_terminal, may_relaunch }
         }
         other => other,
     };

@@ -199,25 +199,22 @@ fn look_at_sign_in(store: &Store, environment: &Environment) -> SignInLook {
 
 /// What the configuration allows a run of this mode.
 fn policy(config: &Config, mode: Mode) -> Policy {
-    let horizon = config.duration(match mode {
-        Mode::Terminal => "retry.horizon_terminal",
-        Mode::Headless | Mode::Program => "retry.horizon_headless",
-    });
-    let waits_for_limit = config.switch("retry.wait_for_limit");
+    let horizon = match mode {
+        Mode::Terminal => config.values.retry.horizon_terminal,
+        Mode::Headless | Mode::Program => config.values.retry.horizon_headless,
+    };
+    let waits_for_limit = config.values.retry.wait_for_limit;
     Policy {
-        curve: Curve {
-            first: config.duration("retry.first_wait"),
-            max: config.duration("retry.max_wait"),
-        },
+        curve: Curve { first: config.values.retry.first_wait, max: config.values.retry.max_wait },
         horizon,
         longest_limit: if waits_for_limit { horizon } else { Duration::ZERO },
-        healthy_after: config.duration("retry.healthy_after"),
-        tries: u32::try_from(config.integer("rungs.tries")).unwrap_or(u32::MAX),
+        healthy_after: config.values.retry.healthy_after,
+        tries: u32::try_from(config.values.rungs.tries).unwrap_or(u32::MAX),
         dead_sign_in_shows: true,
         allowed: Rung::ALL.into_iter().filter(|rung| config.allows(*rung)).collect(),
-        unattended_after: config.duration("watch.unattended_after"),
-        end_terminal: config.switch("rungs.end_terminal"),
-        wait_for_login: config.duration("headless.wait_for_login"),
+        unattended_after: config.values.watch.unattended_after,
+        end_terminal: config.values.rungs.end_terminal,
+        wait_for_login: config.values.headless.wait_for_login,
         after_wake: NETWORK_RETURNS,
         sign_in: SIGN_IN_AGAIN,
     }

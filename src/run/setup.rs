@@ -26,7 +26,7 @@ use crate::claude::settings::Given;
 use crate::claude::version::EMPTIES_DEAD_SIGN_IN;
 use crate::claude::{locate, status_line, version};
 use crate::clock::Clock;
-use crate::config::{self, Config, Origin, Profile, keys};
+use crate::config::{self, Config, Origin, Profile, value};
 use crate::error::exit;
 use crate::journal::{Event, Journal, Mode};
 use crate::launch::piped;
@@ -71,7 +71,7 @@ pub(super) fn start(args: &RunArgs, starts_claude: StartsClaude) -> ExitCode {
         return ExitCode::from(exit::USAGE);
     }
     let named = std::env::var_os("CLAUDE_SAFE_CLAUDE").filter(|path| !path.is_empty());
-    let named = given.or(named.map(PathBuf::from)).or_else(|| config.path("claude.path"));
+    let named = given.or(named.map(PathBuf::from)).or_else(|| config.values.claude.path.clone());
     let claude = match locate::find(named.as_deref(), std::env::var_os("PATH").as_deref()) {
         Ok(claude) => claude,
         Err(missing) => {
@@ -171,7 +171,7 @@ fn apply_options(config: &mut Config, args: &RunArgs) -> Result<(), String> {
 }
 
 fn way(user: &ClaudeArgs) -> Way {
-    let off = std::env::var(SWITCH).is_ok_and(|value| keys::switch(&value) == Ok(false));
+    let off = std::env::var(SWITCH).is_ok_and(|value| value::switch(&value) == Ok(false));
     if off {
         return Way::Plain;
     }
@@ -213,7 +213,7 @@ fn prepare(
     state_dir: PathBuf,
 ) -> Run {
     let id = format!("{:08x}", fastrand::u32(..));
-    crate::logging::start(&state_dir, config.get("log.level").0);
+    crate::logging::start(&state_dir, &config.values.log.level);
     let run_dir = RunDir::make(&state_dir, &id);
     let cwd = std::env::current_dir().unwrap_or_default();
     let version = version::at_hand(&claude, &state_dir);
@@ -226,7 +226,7 @@ fn prepare(
         job: args.job.clone(),
     });
     let claude_dir = paths::claude_config_dir();
-    let message = config.get("retry.message").0.to_owned();
+    let message = config.values.retry.message.clone();
     let kept = piped::replace(&user, &cwd, run_dir.path());
     let mut plan = LaunchPlan::new(claude, kept, message);
     // Once and for all: it may be a pipe, as with `--settings <(…)`.
@@ -234,7 +234,7 @@ fn prepare(
     let given = user.value("--settings");
     let given = given.map_or(Given::Nothing, |value| Given::read(&value, &cwd, ours));
     let environment = Environment::of_claude(&user, given.settings(), &cwd, mode == Mode::Terminal);
-    let keychain = Keychain::of_system(config.get("claude.keychain").0);
+    let keychain = Keychain::of_system(&config.values.claude.keychain);
     let store = Store::new(&claude_dir, keychain);
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let hooks = HookSocket::bind(run_dir.path(), &id)
@@ -250,8 +250,8 @@ fn prepare(
         look: Box::new(HttpLook::on_demand(move || Network::from_env(&*network))),
         breaker: Breaker::open(&state_dir, endpoints.key()).with_model(&model, &id),
         endpoints,
-        probes: config.switch("service.probe"),
-        page: config.switch("service.status_page"),
+        probes: config.values.service.probe,
+        page: config.values.service.status_page,
     };
     let signs_in = user.intent() == Intent::SignIn;
     let means = match mode {
@@ -274,7 +274,7 @@ fn prepare(
     let case = Case::new(policy, means, facts, fastrand::u64(..));
     Run {
         // A program reads what claude writes there, not what we do.
-        quiet: args.quiet || mode == Mode::Program || config.switch("headless.quiet"),
+        quiet: args.quiet || mode == Mode::Program || config.values.headless.quiet,
         notifier: Notifier::new(&config, &id, set("TMUX")),
         config,
         rules,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::Desk;
-use crate::config::keys;
+use crate::config::value;
 use crate::error::Usage;
 use crate::queue::task::{State, now_ms};
 use crate::queue::{SET_ASIDE, Store as _, output, worktree};
@@ -22,7 +22,7 @@ pub struct Args {
 
 /// Cleans.
 pub(super) fn run(desk: &mut Desk, args: &Args) -> anyhow::Result<ExitCode> {
-    let span = keys::duration(&args.older).map_err(|wrong| Usage(format!("--older: {wrong}")))?;
+    let span = value::duration(&args.older).map_err(|wrong| Usage(format!("--older: {wrong}")))?;
     let before = now_ms().saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
     let ended = desk.store.list(&[State::Done, State::Failed, State::Removed], None)?;
     let (mut removed, mut kept) = (Vec::new(), Vec::new());

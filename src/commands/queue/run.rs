@@ -40,17 +40,16 @@ pub(super) fn run(desk: Desk, args: &Args) -> anyhow::Result<ExitCode> {
         say(&format!("the queue is being run already{pid}"));
         return Ok(ExitCode::from(exit::TRY_LATER));
     };
-    crate::logging::start(&desk.state_dir, desk.config.get("log.level").0);
+    crate::logging::start(&desk.state_dir, &desk.config.values.log.level);
     crate::paths::private_dir(&desk.state_dir.join("queue"))?;
     let store = match desk.store.examine() {
         Ok(()) => desk.store,
         Err(queue::StoreError::Damaged(_)) => queue::begin_anew(&desk.state_dir)?,
         Err(error) => return Err(error.into()),
     };
-    let jobs = args.jobs.map_or_else(
-        || usize::try_from(desk.config.integer("queue.jobs")).unwrap_or(1),
-        usize::from,
-    );
+    let jobs = args
+        .jobs
+        .map_or_else(|| usize::try_from(desk.config.values.queue.jobs).unwrap_or(1), usize::from);
     let program = std::env::current_exe().context("failed to find our own path")?;
     let options = Options { jobs, until_empty: args.until_empty, program };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

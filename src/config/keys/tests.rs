@@ -1,3 +1,4 @@
+use super::super::value::duration;
 use super::*;
 
 #[test]
@@ -22,7 +23,7 @@ fn no_span_of_time_makes_a_wait_that_is_none_or_one_that_clocks_cannot_count() {
             "-1s",
             "106751991167d",
         ] {
-            if key.check(text).is_err() {
+            if key.kind.check(text).is_err() {
                 continue;
             }
             let span = duration(text).expect("checked");
@@ -35,12 +36,12 @@ fn no_span_of_time_makes_a_wait_that_is_none_or_one_that_clocks_cannot_count() {
             };
             assert!(enough, "{} = {text}", key.name);
         }
-        assert!(key.check("3651d").is_err(), "{}", key.name);
+        assert!(key.kind.check("3651d").is_err(), "{}", key.name);
     }
     let key = |name| find(name).expect("a key");
-    assert_eq!(key("watch.hang_after").check("0s"), Ok(()));
-    let told = key("retry.first_wait").check("0s");
+    assert_eq!(key("watch.hang_after").kind.check("0s"), Ok(()));
+    let told = key("retry.first_wait").kind.check("0s");
     assert_eq!(told, Err("`0s` is less than `100ms`".to_owned()));
-    let told = key("watch.hang_after").check("1s");
+    let told = key("watch.hang_after").kind.check("1s");
     assert_eq!(told, Err("`1s` is less than `5s`, and not `0s` (never)".to_owned()));
 }

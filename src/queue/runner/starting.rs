@@ -183,7 +183,7 @@ impl Runner {
 
     /// Makes tasks of what lies in the inbox.
     pub(super) fn take_letters(&mut self) -> Result<(), StoreError> {
-        let Some(dir) = self.config.path("queue.inbox") else { return Ok(()) };
+        let Some(dir) = self.config.values.queue.inbox.clone() else { return Ok(()) };
         for letter in inbox::read(&dir) {
             let task = letter.task.and_then(|(mut head, prompt)| {
                 head.key.get_or_insert_with(|| inbox::key(&letter.path));
