@@ -158,6 +158,7 @@ impl<'t> Commands<'t> {
     /// A variable of a process's environment: `None` if its environment cannot be seen,
     /// `Some(None)` if it is not set there. A value ends where the next variable begins.
     #[must_use]
+    #[allow(clippy::option_option)]
     pub fn variable(&self, pid: i32, name: &str) -> Option<Option<PathBuf>> {
         let environment = self.full.get(&pid)?.strip_prefix(*self.plain.get(&pid)?)?;
         environment.split_once(' ').filter(|(before, _)| before.is_empty())?;

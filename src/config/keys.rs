@@ -51,6 +51,7 @@ macro_rules! keys {
         $(
             #[doc = concat!("The keys of `[", stringify!($table), "]`.")]
             #[derive(Debug, Clone)]
+            #[allow(clippy::doc_markdown, reason = "their sentences are set in a terminal too")]
             pub struct $Table {
                 $(#[doc = $doc] pub $key: $value,)*
             }

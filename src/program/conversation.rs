@@ -138,7 +138,7 @@ impl Conversation {
     }
 
     /// A line of the program's, with its end.
-    pub fn from_program(&mut self, bytes: &[u8], out: &mut Outbox) -> Option<Event> {
+    pub fn hear_program(&mut self, bytes: &[u8], out: &mut Outbox) -> Option<Event> {
         let line = Line::read(bytes);
         match line.kind.as_ref() {
             "control_request" if self.phase == Phase::Gone && line.asks_for("interrupt") => {
@@ -188,7 +188,7 @@ impl Conversation {
     }
 
     /// A line of Claude's, with its end.
-    pub fn from_claude(&mut self, bytes: &[u8], out: &mut Outbox) -> Option<Event> {
+    pub fn hear_claude(&mut self, bytes: &[u8], out: &mut Outbox) -> Option<Event> {
         let line = Line::read(bytes);
         if self.phase == Phase::Passing {
             out.program.extend_from_slice(bytes);

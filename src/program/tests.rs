@@ -46,7 +46,7 @@ impl Talk {
     fn program(&mut self, lines: &[&str]) {
         for line in lines {
             let line = format!("{line}\n");
-            let event = self.conversation.from_program(line.as_bytes(), &mut self.sent);
+            let event = self.conversation.hear_program(line.as_bytes(), &mut self.sent);
             self.events.extend(event);
         }
     }
@@ -54,7 +54,7 @@ impl Talk {
     fn claude(&mut self, lines: &[&str]) {
         for line in lines {
             let line = format!("{line}\n");
-            let event = self.conversation.from_claude(line.as_bytes(), &mut self.sent);
+            let event = self.conversation.hear_claude(line.as_bytes(), &mut self.sent);
             self.events.extend(event);
         }
     }

@@ -100,7 +100,7 @@ pub(super) async fn attempt(
                     watched.printed += bytes.len() as u64;
                     // An error is heard of when all is written.
                     let _ = output.take(&bytes, &mut stdout);
-                    output.retrying().map(|status| {
+                    output.retrying().map(|(_, status)| {
                         let status = status.and_then(|code| u16::try_from(code).ok());
                         Event::Retrying { kind: FailureKind::Api, status }
                     })

@@ -105,7 +105,7 @@ impl Relay<'_> {
     fn program_wrote(&mut self, chunk: Option<&[u8]>, heard: &mut Lines) -> io::Result<()> {
         let mut events = Vec::new();
         let Self { conversation, out, .. } = self;
-        let mut take = |line: &[u8]| events.extend(conversation.from_program(line, out));
+        let mut take = |line: &[u8]| events.extend(conversation.hear_program(line, out));
         match chunk {
             Some(chunk) => heard.feed(chunk, &mut take),
             None => {
@@ -131,14 +131,14 @@ impl Relay<'_> {
             Said::Bytes(chunk) => {
                 let mut events = Vec::new();
                 let Self { conversation, out, .. } = self;
-                said.feed(&chunk, |line| events.extend(conversation.from_claude(line, out)));
+                said.feed(&chunk, |line| events.extend(conversation.hear_claude(line, out)));
                 self.learn_session();
                 events.into_iter().try_for_each(|event| self.told(event))
             }
             Said::Ended(exit) => {
                 let rest = said.end();
                 if !rest.is_empty() {
-                    self.conversation.from_claude(&rest, &mut self.out);
+                    self.conversation.hear_claude(&rest, &mut self.out);
                 }
                 self.ended(exit)
             }

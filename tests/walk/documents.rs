@@ -59,6 +59,8 @@ pub fn start_line(shell: Shell) -> (String, String) {
         Shell::Fish => block("Install").remove(2),
     };
     assert_eq!(readme, line);
+    // the second is for macOS
+    let file = file.split('`').next().unwrap_or_default().to_owned();
     assert!(comment.contains(&file), "{comment} is not {file}");
     (line, file.strip_prefix("~/").expect("below the home").to_owned())
 }

@@ -109,10 +109,10 @@ impl Output {
         self.format == OutputFormat::StreamJson
     }
 
-    /// The status of the request that Claude itself is repeating, if it said that it is.
+    /// The request that Claude itself is repeating, if it said that it is: attempt, status.
     #[must_use]
-    pub fn retrying(&self) -> Option<Option<u64>> {
-        self.attempt.retrying.map(|(_, status)| status)
+    pub fn retrying(&self) -> Option<(u64, Option<u64>)> {
+        self.attempt.retrying
     }
 
     /// The attempt has ended: what it told.
