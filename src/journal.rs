@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::exit;
-use crate::machine::Rung;
+use crate::failure::{ExitReason, Failure};
+use crate::rung::Rung;
 use crate::service::{Health, LockName, locks};
-use crate::watch::{ExitReason, Failure};
 
 /// A journal larger than this is moved to `journal.1.jsonl` at the next run's start (bytes).
 const ROTATE_AT_BYTES: u64 = 8 << 20;

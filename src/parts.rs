@@ -47,7 +47,8 @@ pub mod service {
 }
 
 pub mod watch {
+    pub use crate::failure::FailureKind;
     pub use crate::watch::{
-        FailureKind, Input, InputBox, InputSplitter, Modes, Piece, Placeholder, Screen, by_screen,
+        Input, InputBox, InputSplitter, Modes, Piece, Placeholder, Screen, by_screen,
     };
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use crate::claude::rules::redact;
-use crate::watch::{ExitReason, Verdict};
+use crate::failure::{ExitReason, Verdict};
 
 /// How many are kept; the oldest go first.
 pub const MOST: usize = 50;

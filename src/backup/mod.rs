@@ -35,7 +35,7 @@ pub use store::Store;
 pub use users::Unused;
 
 use crate::config::Config;
-use crate::machine::Rung;
+use crate::rung::Rung;
 
 /// What is backed up, or restored into: Claude's directory and its `.claude.json`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use rule::{FIELDS, Written};
 use super::credentials::SignIn;
 use super::resets::resets;
 use super::version::Version;
-use crate::watch::{Evidence, FailureKind, Source};
+use crate::failure::{Evidence, FailureKind, Source};
 
 const BUILT_IN: &str = include_str!("rules.toml");
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::watch::TurnState;
+use crate::failure::TurnState;
 
 mod before;
 mod reader;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use file::{Entry, File, RuleLines};
 use keys::{KEYS, Key, Values};
 
-use crate::machine::Rung;
+use crate::rung::Rung;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::delay::Curve;
-use super::{ChildEnd, Rung, State, Streak};
-use crate::watch::{ExitReason, FailureKind, TurnState};
+use super::{ChildEnd, State, Streak};
+use crate::failure::{ExitReason, FailureKind, TurnState};
+use crate::rung::Rung;
 
 /// What the configuration allows.
 #[derive(Debug, Clone)]

@@ -10,8 +10,9 @@ use super::world::{HOUR, SECOND, failure, signed_in};
 use super::*;
 use crate::claude::credentials::SignIn;
 use crate::clock::Moment;
+use crate::failure::{ExitReason, FailureKind, TurnState, Verdict};
 use crate::service::{Health, Reading};
-use crate::watch::{ExitReason, FailureKind, Panel, TurnState, Verdict, WhyNot};
+use crate::watch::{Panel, WhyNot};
 
 /// So many cases are kept of each state and kind of run.
 const KEPT: usize = 80;

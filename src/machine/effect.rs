@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::{End, Rung};
+use super::End;
+use crate::failure::{Failure, FailureKind, TurnState};
 use crate::journal;
 use crate::notice::Notice;
 use crate::notify::Occasion;
+use crate::rung::Rung;
 use crate::service::Reading;
-use crate::watch::{Failure, FailureKind, TurnState};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use nix::sys::signal::Signal;
 
 use crate::error::exit;
+use crate::failure::ExitReason;
 use crate::journal::Outcome;
-use crate::watch::ExitReason;
 
 /// How a run ends.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use nix::sys::signal::Signal;
 
 use crate::claude::credentials::{SignIn, Stamp};
+use crate::failure::{ExitReason, Failure, FailureKind, TurnState, Verdict};
 use crate::service::{Health, Reading};
-use crate::watch::{ExitReason, Failure, FailureKind, Panel, TurnState, Verdict, WhyNot};
+use crate::watch::{Panel, WhyNot};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]

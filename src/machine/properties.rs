@@ -10,8 +10,10 @@ use proptest::prelude::*;
 use super::world::{Asked, HOUR, SECOND, World, failure, policy, signed_in};
 use super::*;
 use crate::claude::credentials::SignIn;
+use crate::failure::{ExitReason, FailureKind, Source, TurnState, Verdict};
+use crate::rung::Rung;
 use crate::service::{Health, Reading};
-use crate::watch::{ExitReason, FailureKind, Panel, Source, TurnState, Verdict, WhyNot};
+use crate::watch::{Panel, WhyNot};
 
 /// Draws what happens next from a proptest's numbers.
 struct Dice<'d>(&'d mut dyn Iterator<Item = u32>);

@@ -11,12 +11,13 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::words::{self, what};
-use super::{Answer, Case, ChildEnd, Effect, End, Event, Key, Left, Report, Rung, Start, State};
+use super::{Answer, Case, ChildEnd, Effect, End, Event, Key, Left, Report, Start, State};
 use crate::clock::Moment;
+use crate::failure::{ExitReason, Failure, FailureKind, TurnState, Verdict};
 use crate::journal;
 use crate::notify::Occasion;
+use crate::rung::Rung;
 use crate::service::Reading;
-use crate::watch::{ExitReason, Failure, FailureKind, TurnState, Verdict};
 
 /// A wait this long is worth a notification.
 const LONG_WAIT: Duration = Duration::from_secs(60);

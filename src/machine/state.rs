@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use super::{End, Rung, SignInSeen};
+use super::{End, SignInSeen};
+use crate::failure::{Failure, FailureKind};
+use crate::rung::Rung;
 use crate::service::{Health, Reading};
-use crate::watch::{Failure, FailureKind};
 
 /// What will be done about a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]

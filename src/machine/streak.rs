@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Rung;
+use crate::rung::Rung;
 use crate::service::Reading;
 
 /// Two crashes within this are one too many (decided per run).

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 
 use super::delay::Curve;
 use super::words::PAST_HORIZON;
-use super::{Policy, Rung, Streak};
+use super::{Policy, Streak};
 use crate::clock::Moment;
+use crate::failure::{Failure, FailureKind, TurnState};
+use crate::rung::Rung;
 use crate::service::{Health, Reading};
-use crate::watch::{Failure, FailureKind, TurnState};
 
 /// A network fault that lasts this long is said to look local.
 const LOOKS_LOCAL_AFTER: Duration = Duration::from_secs(600);

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
+use crate::failure::{Failure, FailureKind, TurnState};
 use crate::machine::delay::Curve;
 use crate::service::{Health, Reading};
-use crate::watch::{Failure, FailureKind, TurnState};
 
 const ALL: &[Rung] =
     &[Rung::AskAgain, Rung::Relaunch, Rung::Update, Rung::NewSession, Rung::ClearCache];

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::world::{Asked, HOUR, SECOND, TERM, World, policy, signed_in};
 use super::*;
 use crate::claude::credentials::SignIn;
+use crate::failure::{FailureKind, TurnState};
 use crate::notify::Occasion;
+use crate::rung::Rung;
 use crate::service::Reading;
-use crate::watch::{FailureKind, TurnState};
 
 const UNTOUCHED: TurnState = TurnState::Untouched;
 

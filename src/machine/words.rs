@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Case, Remedy};
+use crate::failure::{Failure, FailureKind};
 use crate::notice::short;
 use crate::service::Health;
-use crate::watch::{Failure, FailureKind};
 
 /// Said of a wait that has lasted for as long as it may.
 pub const PAST_HORIZON: &str = "it has not passed within the horizon (`retry.horizon_…`)";
@@ -145,7 +145,7 @@ pub fn retrying(failure: &Failure, wall: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::TurnState;
+    use crate::failure::TurnState;
 
     #[test]
     fn a_long_wait_says_for_how_long_and_what_is_usual_or_posted() {

@@ -12,8 +12,9 @@ use super::delay::Curve;
 use super::*;
 use crate::claude::credentials::{SignIn, Stamp};
 use crate::clock::Moment;
+use crate::failure::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
+use crate::rung::Rung;
 use crate::service::{Health, Reading};
-use crate::watch::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);

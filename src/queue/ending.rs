@@ -6,10 +6,10 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use crate::failure::FailureKind;
 use crate::journal::{self, Event, Outcome};
 use crate::process;
 use crate::service::{LockName, locks};
-use crate::watch::FailureKind;
 
 /// The last run of a job.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,7 @@
 //! What a run's end means for its task: the state table. Pure.
 
+use crate::failure::FailureKind;
 use crate::journal::Outcome;
-use crate::watch::FailureKind;
 
 use super::task::{Held, State, Task};
 

@@ -2,7 +2,7 @@
 
 use super::super::track::{Phase, State};
 use super::*;
-use crate::machine::Rung;
+use crate::rung::Rung;
 
 use Phase::{Fixing, Stopped, Trying, Waiting, Working};
 

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::words::{because, kind, printable, rung, source, span, time, to_do, turn};
+use crate::failure::{ExitReason, Failure, FailureKind};
 use crate::journal::{Entry, Event, Mode};
-use crate::machine::Rung;
+use crate::rung::Rung;
 use crate::service::{Health, Reading};
-use crate::watch::{ExitReason, Failure, FailureKind};
 
 /// A line of the journal in a few words.
 #[must_use]
@@ -143,7 +143,7 @@ fn evidence(failure: &Failure) -> Vec<String> {
     if failure.evidence.is_empty() {
         return vec!["No evidence was written down.".to_owned()];
     }
-    let one = |evidence: &crate::watch::Evidence| {
+    let one = |evidence: &crate::failure::Evidence| {
         let (place, rule) = (source(evidence.source), printable(&evidence.rule));
         if evidence.excerpt.is_empty() {
             format!("Believed because of {place}: rule {rule}.")

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::failure::ExitReason;
 use crate::journal::Mode;
-use crate::machine::Rung;
-use crate::watch::ExitReason;
+use crate::rung::Rung;
 
 mod follow;
 

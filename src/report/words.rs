@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::machine::Rung;
-use crate::watch::{FailureKind, Source, TurnState};
+use crate::failure::{FailureKind, Source, TurnState};
+use crate::rung::Rung;
 
 pub use crate::notice::short;
 

@@ -15,12 +15,12 @@ use super::stillness::{Motion, Stillness, of_file};
 use super::{Run, next_hook};
 use crate::claude::hooks::{HookEvent, HookName};
 use crate::claude::transcript::{self, Before, Tail};
+use crate::failure::{ExitReason, FailureKind, TurnState};
 use crate::journal::Mode;
 use crate::launch::headless::{Happening, HeadlessChild, Output, Stdin, launch, stdout};
 use crate::machine::{Effect, Event};
 use crate::notice::say;
 use crate::process::{self, Tree};
-use crate::watch::{ExitReason, FailureKind, TurnState};
 
 /// A child that the terminal's Ctrl-C did not reach hears it from us after this long.
 const INTERRUPT_GRACE: Duration = Duration::from_millis(300);

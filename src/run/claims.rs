@@ -15,9 +15,9 @@ use super::{Run, Service};
 use crate::claude::credentials::Store;
 use crate::claude::environment::Environment;
 use crate::claude::{session_file, transcript};
+use crate::failure::FailureKind;
 use crate::machine::{Claim, Event, Obstacle};
 use crate::service::{Leave, Lock, LockName, Reading, locks};
-use crate::watch::FailureKind;
 
 /// A launch with an expired token waits no longer than this for those before it: one of them
 /// may be stopped (Ctrl-Z).

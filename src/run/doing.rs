@@ -11,10 +11,11 @@ use super::claims::shares_turns;
 use super::fixes::Fixed;
 use super::{Run, Service};
 use crate::clock::{Clock, Woke};
+use crate::failure::FailureKind;
 use crate::launch::terminal::guarded;
-use crate::machine::{Event, Rung, Waiting, Wake};
+use crate::machine::{Event, Waiting, Wake};
+use crate::rung::Rung;
 use crate::service::{Endpoint, Reading, look_once, until_up};
-use crate::watch::FailureKind;
 
 /// A future that borrows nothing.
 pub(super) type Future<T> = Pin<Box<dyn std::future::Future<Output = T>>>;

@@ -12,11 +12,12 @@ use super::claims::reads_down;
 use super::doing::{Done, Future};
 use crate::claude::retries::{self, Retries};
 use crate::claude::{agents, transcript};
+use crate::failure::{ExitReason, Failure, FailureKind, Verdict};
 use crate::journal;
 use crate::machine::{self, Answer, Effect, Event, Scene};
 use crate::notice::{Notice, say};
 use crate::service::{Health, look_again, look_once, status_page};
-use crate::watch::{ExitReason, Failure, FailureKind, Verdict, is_typable};
+use crate::watch::is_typable;
 
 /// Someone who does not answer within this says no.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);

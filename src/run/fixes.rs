@@ -12,11 +12,12 @@ use super::Run;
 use super::doing::{Done, Future};
 use crate::backup::{self, Source, users};
 use crate::claude::credentials::SignIn;
+use crate::failure::Failure;
 use crate::fix::api_key::{self, Key};
 use crate::fix::{clear_cache, sign_in_reset, update};
 use crate::journal::{self, Mode};
-use crate::machine::{Event, Rung};
-use crate::watch::Failure;
+use crate::machine::Event;
+use crate::rung::Rung;
 
 /// What a fix did.
 pub(super) enum Fixed {

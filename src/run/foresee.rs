@@ -13,13 +13,14 @@ use super::policy;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::error::exit;
+use crate::failure::{Failure, FailureKind, TurnState};
 use crate::journal::Mode;
+use crate::machine::Streak;
 use crate::machine::table::{self, Decision, Reason, Standing};
-use crate::machine::{Rung, Streak};
 use crate::notice::{say, short};
 use crate::report::words;
+use crate::rung::Rung;
 use crate::service::{Health, Reading};
-use crate::watch::{Failure, FailureKind, TurnState};
 
 /// How long a try is taken to last: its length is not known, and 0 would never cross a horizon.
 const TRY: Duration = Duration::from_secs(1);

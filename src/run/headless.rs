@@ -14,9 +14,9 @@ use super::recognise::{self, Seen, recognise};
 use super::signals::Signals;
 use super::{Run, now_here};
 use crate::claude::transcript::{self, Tail};
+use crate::failure::{Evidence, ExitReason, Source, TurnState, Verdict};
 use crate::launch::headless::{Output, Stdin, stdout};
 use crate::machine::{ChildEnd, Effect, End, Event, Left, SignInSeen};
-use crate::watch::{Evidence, ExitReason, Source, TurnState, Verdict};
 
 /// Where attempts come from: real children, or a script in tests.
 pub(super) trait Attempts {

@@ -9,10 +9,10 @@ use std::io;
 use super::Run;
 use super::terminal::{drive, spawned, until};
 use crate::claude::rules::{Classified, Observation, Place};
+use crate::failure::{ExitReason, Failure, TurnState, Verdict};
 use crate::launch::terminal::{Event as Relayed, Relay, Tty};
 use crate::machine::{ChildEnd, Event};
 use crate::unknown;
-use crate::watch::{ExitReason, Failure, TurnState, Verdict};
 use own_screen::OwnScreen;
 
 /// Sees a sign-in through.

@@ -40,15 +40,16 @@ use crate::claude::transcript::Before;
 use crate::claude::version::Version;
 use crate::clock::{Clock, NETWORK_RETURNS};
 use crate::config::Config;
+use crate::failure::{ExitReason, FailureKind};
 use crate::journal::{self, Journal, Mode};
 use crate::machine::delay::Curve;
-use crate::machine::{Case, End, Policy, Rung, SignInSeen};
+use crate::machine::{Case, End, Policy, SignInSeen};
 use crate::notice::say;
 use crate::notify::Notifier;
 use crate::plan::LaunchPlan;
+use crate::rung::Rung;
 use crate::runs::RunDir;
 use crate::service::{Breaker, Endpoint, Endpoints, Health, Look};
-use crate::watch::{ExitReason, FailureKind};
 use jiff::{Timestamp, ZonedDateTime};
 
 pub use args::RunArgs;

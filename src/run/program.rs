@@ -12,13 +12,12 @@ use super::Run;
 use super::signals::Signals;
 use crate::claude::rules::{Observation, Place};
 use crate::claude::transcript;
+use crate::failure::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
 use crate::launch::program::{Lines, Program, Said, Talker, Writer, nobody_listens};
 use crate::machine::{ChildEnd, Effect, End, Event, Report, Scene, Start, State};
 use crate::plan::Continuation;
 use crate::program::{self, Conversation, FailedTurn, Outbox};
-use crate::watch::{
-    Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict, WhyNot,
-};
+use crate::watch::WhyNot;
 
 /// So much may wait to be written before no more is read (bytes).
 const ENOUGH_BYTES: usize = 1 << 20;

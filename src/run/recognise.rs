@@ -10,8 +10,8 @@ use crate::claude::hooks::HookEvent;
 use crate::claude::rules::{Observation, Place, Rules};
 use crate::claude::transcript::Own;
 use crate::claude::version::Version;
+use crate::failure::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
 use crate::launch::headless::Attempt;
-use crate::watch::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
 
 /// Everything that was seen of an attempt.
 pub(super) struct Seen<'a> {

@@ -4,9 +4,9 @@
 use super::Run;
 use crate::claude::transcript::{self, Own};
 use crate::claude::version::{self, RESUMES_INTERRUPTED_TURN};
+use crate::failure::TurnState;
 use crate::machine::Start;
 use crate::plan::{CHILD_SESSION, Continuation, SessionPlan};
-use crate::watch::TurnState;
 
 impl Run {
     /// Makes the plan for this start.

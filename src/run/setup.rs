@@ -116,7 +116,7 @@ pub(super) fn start(args: &RunArgs, starts_claude: StartsClaude) -> ExitCode {
                 && job.is_done(&run.state_dir, &run.claude_dir, name)
             {
                 run.say("this job has ended well already");
-                let end = crate::machine::End::Done(crate::watch::ExitReason::Code(0));
+                let end = crate::machine::End::Done(crate::failure::ExitReason::Code(0));
                 return Ok(run.leave(&end, None).await);
             }
             run.take_up(job);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::status_page::Page;
 use super::{Obstacle, Role, Sighting};
-use crate::watch::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind};
 
 /// One look at one host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +128,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::watch::TurnState;
+    use crate::failure::TurnState;
 
     fn failure(kind: FailureKind, status: Option<u16>) -> Failure {
         Failure { kind, status, evidence: Vec::new(), session: None, turn: TurnState::Unknown }

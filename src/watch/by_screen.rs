@@ -3,8 +3,8 @@
 
 use super::hint::Placeholder;
 use super::look::{InputBox, Look, Panel};
-use super::verdict::{Evidence, FailureKind, Source};
 use crate::claude::rules::Classified;
+use crate::failure::{Evidence, FailureKind, Source};
 
 /// The few screens that may decide without another witness; everything else needs one.
 /// `classify` is asked about the words of a failed login.

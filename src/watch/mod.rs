@@ -9,7 +9,6 @@ mod look;
 mod modes;
 mod screen;
 mod spoken;
-mod verdict;
 mod watcher;
 
 pub use by_screen::by_screen;
@@ -18,5 +17,4 @@ pub use input::{Input, InputSplitter, Key, Piece};
 pub use look::{InputBox, Look, Panel, Title};
 pub use modes::Modes;
 pub use screen::Screen;
-pub use verdict::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
 pub use watcher::{Hook, Readings, Watcher, WhyNot, is_typable};

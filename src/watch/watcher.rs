@@ -13,12 +13,12 @@ use super::by_screen::by_screen;
 use super::hint::Placeholder;
 use super::input::{Input, Key};
 use super::look::{InputBox, Look, Panel, Title};
-use super::verdict::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
 use crate::claude::credentials::SignIn;
 use crate::claude::rules::{Classified, Observation, Place, Rules};
 use crate::claude::session_file::Status;
 use crate::claude::transcript::{ErrorLine, Tail};
 use crate::claude::version::Version;
+use crate::failure::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
 
 pub use typing::{WhyNot, is_typable};
 

@@ -48,7 +48,7 @@ impl Rule {
         Listed {
             id: self.id.clone(),
             own: self.id.starts_with("user:"),
-            class: self.kind.map_or("none", crate::watch::FailureKind::name),
+            class: self.kind.map_or("none", crate::failure::FailureKind::name),
             versions: self.versions_in_words(),
             places: self.places.iter().map(|place| place.name()).collect(),
             pattern: self.pattern.clone(),

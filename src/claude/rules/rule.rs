@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Observation, Place, folded};
 use crate::claude::credentials::SignIn;
 use crate::claude::version::Version;
-use crate::watch::FailureKind;
+use crate::failure::FailureKind;
 
 /// A rule as written.
 #[derive(Debug, Clone, Deserialize)]

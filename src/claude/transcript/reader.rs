@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use super::{FIRST_READ_BYTES, READ_CAP_BYTES, Tail, Turn};
-use crate::watch::TurnState;
+use crate::failure::TurnState;
 
 /// A line that may be a prompt, as Claude writes it.
 static OF_USER: LazyLock<Regex> = LazyLock::new(|| pattern(r#""type":"user""#));

@@ -27,8 +27,8 @@ pub use stdin::Stdin;
 pub use writer::stdout;
 
 use crate::claude::args::OutputFormat;
+use crate::failure::ExitReason;
 use crate::plan::LaunchPlan;
-use crate::watch::ExitReason;
 
 /// After the child's end its pipe is read on for this long: a grandchild may hold it open.
 const DRAIN: Duration = Duration::from_millis(250);

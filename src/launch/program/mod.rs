@@ -13,9 +13,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 pub use pump::{Program, Writer};
 
+use crate::failure::ExitReason;
 use crate::launch::headless::{end_with_us, reason};
 use crate::plan::LaunchPlan;
-use crate::watch::ExitReason;
 
 /// Read at once, at most (bytes).
 const CHUNK_BYTES: usize = 64 << 10;

@@ -26,9 +26,9 @@ use tokio::process::Child;
 use super::descriptor::Descriptor;
 use super::job_control::LineMode;
 use super::tty::Tty;
+use crate::failure::ExitReason;
 use crate::launch::is_ignored;
 use crate::process;
-use crate::watch::ExitReason;
 
 /// A read that brought this much (bytes) is likely followed by more; a shorter one is the end of a
 /// burst.

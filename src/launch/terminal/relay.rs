@@ -26,7 +26,7 @@ use self::suspension::Suspension;
 use super::job_control::SuspensionWatch;
 use super::pty::PtyChild;
 use super::tty::Tty;
-use crate::watch::ExitReason;
+use crate::failure::ExitReason;
 
 /// Output shown with one write and told as one event, at most.
 const OUTPUT_CHUNK: usize = 32 * 1024;

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use super::{LONG_WAIT, Reaction, millis};
 use crate::claude::credentials::SignIn;
+use crate::failure::{Failure, FailureKind, Source, TurnState};
 use crate::journal;
 use crate::machine::event::resets;
 use crate::machine::state::{Remedy, State};
 use crate::machine::table::{self, Decision, Reason, Standing};
 use crate::machine::words::{self, NO_PROOF, PAST_HORIZON, may_pass, what};
-use crate::machine::{Effect, End, Report, Rung, Scene, Waiting, Wake};
+use crate::machine::{Effect, End, Report, Scene, Waiting, Wake};
 use crate::notice::Notice;
 use crate::notify::Occasion;
+use crate::rung::Rung;
 use crate::service::{Health, Reading};
-use crate::watch::{Failure, FailureKind, Source, TurnState, WhyNot};
+use crate::watch::WhyNot;
 
 /// Credentials count as emptied only if they still are after this long.
 const EMPTIED_FOR: Duration = Duration::from_secs(10);

@@ -5,13 +5,15 @@
 use std::time::Duration;
 
 use super::Reaction;
+use crate::failure::{Failure, FailureKind};
 use crate::machine::state::{Remedy, Return, State, is_about_sign_in};
 use crate::machine::words::{BACK_TO_PASTE, LIKELY_CAUSES, what};
-use crate::machine::{Effect, End, Rung, Scene, Waiting, Wake};
+use crate::machine::{Effect, End, Scene, Waiting, Wake};
 use crate::notice::short;
 use crate::notify::Occasion;
+use crate::rung::Rung;
 use crate::service::Reading;
-use crate::watch::{Failure, FailureKind, Panel};
+use crate::watch::Panel;
 
 /// How often credentials are looked at while a sign-in is needed.
 const SIGN_IN_EVERY: Duration = Duration::from_secs(2);

@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use super::Reaction;
+use crate::failure::{Failure, FailureKind, TurnState};
 use crate::journal;
 use crate::machine::state::{Remedy, State};
 use crate::machine::words::{DRAFT_FIRST, LOOK_FIRST, NO_PROOF, PAST_HORIZON};
-use crate::machine::{Case, Claim, Effect, End, Obstacle, Rung, Scene, Start, Waiting, Wake};
+use crate::machine::{Case, Claim, Effect, End, Obstacle, Scene, Start, Waiting, Wake};
 use crate::notify::Occasion;
+use crate::rung::Rung;
 use crate::service::Reading;
-use crate::watch::{Failure, FailureKind, TurnState, WhyNot};
+use crate::watch::WhyNot;
 
 /// A screen that has not settled, or a lock that another run holds, is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);

@@ -1,9 +1,9 @@
 //! What no sequence of events may break: it is watched over at each event and each effect.
 
 use super::{Asked, World, rank};
+use crate::failure::{TurnState, Verdict};
 use crate::journal;
 use crate::machine::{Effect, End, Event, Start, State, Wake};
-use crate::watch::{TurnState, Verdict};
 
 impl World {
     /// What the event means outside the machine.

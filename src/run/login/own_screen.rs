@@ -6,13 +6,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::claude::rules::{Observation, Place};
+use crate::failure::{Failure, FailureKind, TurnState};
 use crate::launch::terminal::Relay;
 use crate::machine::{self, Effect, Event, Report, Scene};
 use crate::run::terminal::Contained;
 use crate::run::{Run, now_here};
-use crate::watch::{
-    Failure, FailureKind, Input, InputSplitter, Key, Look, Panel, Screen, TurnState,
-};
+use crate::watch::{Input, InputSplitter, Key, Look, Panel, Screen};
 
 /// A screen that rests this long is looked at.
 const SETTLED: Duration = Duration::from_secs(2);

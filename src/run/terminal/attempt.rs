@@ -16,13 +16,13 @@ use super::launching::{rewrite_last_words, spawned, until};
 use super::readings::Witness;
 use crate::claude::hooks::{HookEvent, HookName};
 use crate::claude::session_file::Status;
+use crate::failure::{ExitReason, TurnState, Verdict};
 use crate::launch::terminal::{Event as Relayed, Relay, Tty};
 use crate::machine::{self, ChildEnd, Effect, Event, Report, Scene, SignInSeen, State};
 use crate::run::{Run, next_hook, now_here};
 use crate::unknown;
 use crate::watch::{
-    ExitReason, Hook, Input, InputBox, InputSplitter, Key, Look, Panel, Readings, Screen,
-    TurnState, Verdict, Watcher, WhyNot,
+    Hook, Input, InputBox, InputSplitter, Key, Look, Panel, Readings, Screen, Watcher, WhyNot,
 };
 
 /// A child that is ended for a relaunch gets this long to leave by itself.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Relay, Stage, Step};
-use crate::watch::ExitReason;
+use crate::failure::ExitReason;
 
 /// After the child's end, output counts as complete once none came for this long. A grandchild may
 /// keep the PTY open for ever, so its end is not waited for.
