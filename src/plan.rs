@@ -57,6 +57,8 @@ pub struct LaunchPlan {
     pub program: PathBuf,
     /// The user's arguments.
     pub user: ClaudeArgs,
+    /// The user's arguments word for word, where those above name files of ours.
+    pub written: Option<ClaudeArgs>,
     /// What `--settings` says instead of the user's: a file, or JSON.
     pub settings: Option<OsString>,
     /// Which conversation.
@@ -88,6 +90,7 @@ impl LaunchPlan {
         Self {
             program,
             user,
+            written: None,
             settings: None,
             session: SessionPlan::AsGiven,
             continuation: Continuation::Silent,
@@ -100,6 +103,24 @@ impl LaunchPlan {
             extra: Vec::new(),
             key: None,
         }
+    }
+
+    /// The first launch without anything of ours.
+    #[must_use]
+    pub fn as_written(&self) -> Self {
+        let session = match &self.session {
+            SessionPlan::WithId(_) => SessionPlan::AsGiven,
+            other => other.clone(),
+        };
+        let user = self.written.clone().unwrap_or_else(|| self.user.clone());
+        Self { user, written: None, settings: None, session, ..self.clone() }
+    }
+
+    /// The words that [`Self::as_written`] leaves out.
+    #[must_use]
+    pub fn additions(&self) -> Vec<OsString> {
+        let theirs = self.as_written().args();
+        self.args().into_iter().filter(|word| !theirs.contains(word)).collect()
     }
 
     /// The same session again.

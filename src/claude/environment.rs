@@ -223,7 +223,7 @@ mod tests {
             let user = ClaudeArgs::parse(&words);
             let given = user
                 .value("--settings")
-                .map(|value| crate::claude::settings::Given::read(&value, dir.path(), true));
+                .map(|value| crate::claude::settings::Given::read(&value, dir.path()));
             let given = given.as_ref().and_then(crate::claude::settings::Given::settings);
             Environment::of_claude(&user, given, dir.path(), asks_for_trust).var("CLAUDE_SAFE_T")
         };

@@ -1,5 +1,5 @@
 //! The settings we pass with `--settings`: our hooks and our status line, added to what the user
-//! gave inline or by a pipe. A file of theirs is left alone, and is then all that is passed: rules
+//! gave inline. A file of theirs is left alone, and is then all that is passed: rules
 //! such as `Read(/secret/**)` count from the directory of the file they stand in, and what Claude
 //! says of a file names it. In: the user's value, the commands to add. Out: JSON.
 //! `disableAllHooks` is never overridden; what cannot be read is left to Claude.
@@ -33,8 +33,6 @@ pub enum Given {
     Nothing,
     /// JSON on the command line.
     Inline(Map<String, Value>),
-    /// What came by a pipe, which can be read but once.
-    Piped(Map<String, Value>),
     /// A file.
     File(Map<String, Value>),
     /// Nothing that could be read as JSON: Claude is left to judge it.
@@ -42,19 +40,16 @@ pub enum Given {
 }
 
 impl Given {
-    /// Reads a value of `--settings` as Claude does; a pipe only if its content `will_be_passed_on`.
+    /// Reads a value of `--settings` as Claude does: it takes no pipe for one.
     #[must_use]
-    pub fn read(value: &str, cwd: &Path, will_be_passed_on: bool) -> Self {
+    pub fn read(value: &str, cwd: &Path) -> Self {
         let object = |text: &str| serde_json::from_str(text).ok();
         let found = if value.trim_start().starts_with('{') {
             object(value).map(Self::Inline)
         } else {
-            let path = cwd.join(value);
-            let kind = if path.is_file() { Self::File } else { Self::Piped };
-            if !path.is_file() && !will_be_passed_on {
-                return Self::Unreadable;
-            }
-            std::fs::read_to_string(path).ok().and_then(|text| object(&text)).map(kind)
+            let path = Some(cwd.join(value)).filter(|path| path.is_file());
+            let text = path.and_then(|path| std::fs::read_to_string(path).ok());
+            text.and_then(|text| object(&text)).map(Self::File)
         };
         found.unwrap_or(Self::Unreadable)
     }
@@ -63,7 +58,7 @@ impl Given {
     #[must_use]
     pub fn settings(&self) -> Option<&Map<String, Value>> {
         match self {
-            Self::Inline(settings) | Self::Piped(settings) | Self::File(settings) => Some(settings),
+            Self::Inline(settings) | Self::File(settings) => Some(settings),
             Self::Nothing | Self::Unreadable => None,
         }
     }
@@ -164,7 +159,7 @@ mod tests {
     fn settings_are_read_inline_or_from_a_file_relative_to_the_working_directory() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         std::fs::write(dir.path().join("s.json"), r#"{"a":1}"#).expect("written");
-        let read = |value: &str| Given::read(value, dir.path(), true);
+        let read = |value: &str| Given::read(value, dir.path());
         assert!(matches!(read("s.json"), Given::File(settings) if settings["a"] == 1));
         assert!(matches!(read(r#" {"b":2}"#), Given::Inline(settings) if settings["b"] == 2));
         for broken in ["missing.json", "{broken", "[]"] {

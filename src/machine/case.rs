@@ -91,6 +91,8 @@ pub struct Case {
     pub(super) random: fastrand::Rng,
     /// A child is alive.
     pub(super) living: bool,
+    /// A turn was heard of, or somebody typed.
+    pub(super) began: bool,
     /// The most that any attempt at the present turn has done: once a tool may have run, no
     /// later attempt proves the contrary.
     pub(super) turn: TurnState,
@@ -141,6 +143,7 @@ impl Case {
             streak: Streak::default(),
             random: fastrand::Rng::with_seed(seed),
             living: false,
+            began: false,
             turn: TurnState::NotPrompted,
             line: None,
             refused: super::SignInSeen::default(),

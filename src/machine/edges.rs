@@ -100,14 +100,16 @@ fn events() -> Vec<Event> {
     events.extend(scenes().into_iter().map(Event::Observed));
     for code in [0, 1] {
         let exit = ExitReason::Code(code);
-        let (verdict, sign_in) = (Verdict::Done(exit), signed_in(0));
-        events.push(Event::ChildEnded(ChildEnd { exit, verdict, line: None, sign_in }));
+        let (verdict, sign_in, refuses_ours) = (Verdict::Done(exit), signed_in(0), code == 1);
+        let end = ChildEnd { exit, verdict, refuses_ours, line: None, sign_in };
+        events.push(Event::ChildEnded(end));
     }
     for report in reports() {
         events.push(Event::TurnFailed(report.clone()));
         let Report { failure, line, sign_in } = report;
         let (exit, verdict) = (ExitReason::Code(1), Verdict::Failed(failure));
-        events.push(Event::ChildEnded(ChildEnd { exit, verdict, line, sign_in }));
+        let refuses_ours = false;
+        events.push(Event::ChildEnded(ChildEnd { exit, verdict, refuses_ours, line, sign_in }));
     }
     events
 }
@@ -135,8 +137,8 @@ fn cases() -> Vec<(Case, Moment)> {
     kept.into_values().flatten().collect()
 }
 
-/// All edges, as ARCHITECTURE.md writes them: for each state those that follow it, and after
-/// which events.
+/// All edges, as ARCHITECTURE.md writes them: for each state those that follow it, itself too where
+/// another child is started, and after which events.
 fn edges() -> BTreeMap<&'static str, String> {
     let mut edges: BTreeMap<_, BTreeMap<_, BTreeSet<String>>> = BTreeMap::new();
     let events = events();
@@ -145,9 +147,11 @@ fn edges() -> BTreeMap<&'static str, String> {
             for later in [SECOND, 20 * SECOND, 6 * HOUR] {
                 let mut case = case.clone();
                 let from = case.state().name();
-                on(&mut case, Moment { at: now.at + later, ..now }, event.clone());
+                let now = Moment { at: now.at + later, ..now };
+                let effects = on(&mut case, now, event.clone());
                 let to = case.state().name();
-                if from != to {
+                let starts = effects.iter().any(|effect| matches!(effect, Effect::Launch(_)));
+                if from != to || starts {
                     let name = format!("{event:?}");
                     let name = name.split(|c: char| !c.is_ascii_alphabetic()).next();
                     let name = name.unwrap_or_default().to_owned();

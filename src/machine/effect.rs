@@ -107,8 +107,10 @@ pub struct Claim {
 /// How claude is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// As the user asked.
+    /// As the user asked, with what we add.
     First,
+    /// As the user wrote it: what we had added was refused before anything began.
+    AsWritten,
     /// What the last launch sent may be sent again: this is proved of the turn, and no tool ran.
     Repeat(TurnState),
     /// The same conversation goes on; the prompt is not sent again.

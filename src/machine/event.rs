@@ -92,6 +92,8 @@ pub struct ChildEnd {
     pub exit: ExitReason,
     /// What that means.
     pub verdict: Verdict,
+    /// It ended before anything began, with words about what we had added to the start.
+    pub refuses_ours: bool,
     /// As in [`Report`].
     pub line: Option<String>,
     /// As in [`Report`].

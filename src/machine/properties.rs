@@ -193,7 +193,8 @@ fn surprise(dice: &mut Dice<'_>, world: &mut World) {
             let exit = dice.one(&[ExitReason::Code(1), ExitReason::Code(0), ExitReason::Signal(9)]);
             let stands = dice.chance(6);
             let verdict = if stands { Verdict::Done(exit) } else { Verdict::Failed(failure) };
-            world.hears(Event::ChildEnded(ChildEnd { exit, verdict, line, sign_in }));
+            let refuses_ours = stands && dice.chance(2);
+            world.hears(Event::ChildEnded(ChildEnd { exit, verdict, refuses_ours, line, sign_in }));
         }
         14 => world.pass(any_span(dice)),
         // Somebody sets the clock.

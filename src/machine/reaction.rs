@@ -40,6 +40,16 @@ struct Reaction<'c> {
 
 impl Reaction<'_> {
     fn to(&mut self, event: Event) {
+        self.case.began |= self.case.living
+            && matches!(
+                event,
+                Event::TurnBegan
+                    | Event::TurnWorked
+                    | Event::TurnFailed(_)
+                    | Event::Retrying { .. }
+                    | Event::Typed(_)
+                    | Event::Hung
+            );
         match event {
             Event::Begin(left) => self.begin(left),
             Event::TurnFailed(report) => self.turn_failed(report),
@@ -159,6 +169,10 @@ impl Reaction<'_> {
         if let Some(signal) = self.case.signal {
             self.push(Effect::Unclaim { worked: None });
             return self.exit(End::Signal { signal, exit: Some(end.exit) });
+        }
+        let first = self.case.attempts == 1 && state == State::Running;
+        if end.refuses_ours && first && !self.case.began {
+            return self.launch(Start::AsWritten);
         }
         if let State::Ending(remedy) = state {
             return self.change_and_start(remedy);

@@ -28,6 +28,29 @@ fn outage(world: &mut World, kind: FailureKind, attempt: Duration, most: usize) 
 }
 
 #[test]
+fn a_start_that_refuses_what_we_added_is_made_once_more_without_it() {
+    for means in [Means::HEADLESS, Means::TERMINAL] {
+        let mut world = World::launched(policy(), means);
+        world.refuses_ours(1);
+        assert_eq!(world.tries(), 2);
+        assert_eq!(
+            world.done.last().map(|(_, last)| last),
+            Some(&Effect::Launch(Start::AsWritten))
+        );
+        world.refuses_ours(1);
+        assert_eq!((world.tries(), world.code()), (2, Some(1)), "that one is as the user wrote it");
+        // what began, or was typed, is not begun again
+        let retrying = Event::Retrying { kind: FailureKind::Api, status: None };
+        for event in [Event::TurnBegan, Event::Typed(Key::Text), retrying] {
+            let mut world = World::launched(policy(), means);
+            world.hears(event);
+            world.refuses_ours(1);
+            assert_eq!((world.tries(), world.code()), (1, Some(1)));
+        }
+    }
+}
+
+#[test]
 fn attempts_that_last_longer_than_a_healthy_period_end_by_the_horizon_too() {
     for means in [Means::HEADLESS, Means::TERMINAL, Means::PROGRAM] {
         let mut world = World::launched(policy(), means);

@@ -59,6 +59,8 @@ pub(super) struct World {
     /// When the streak began, as far as nobody but us did anything since.
     since: Option<Duration>,
     fixed_or_ended: bool,
+    /// The user typed while a child lived.
+    typed: bool,
 }
 
 pub(super) fn policy() -> Policy {
@@ -130,6 +132,7 @@ impl World {
             worst: TurnState::NotPrompted,
             since: None,
             fixed_or_ended: false,
+            typed: false,
         }
     }
 
@@ -154,15 +157,25 @@ impl World {
             self.hears(Event::TurnFailed(Report { failure, line, sign_in }));
         } else {
             let (exit, verdict) = (ExitReason::Code(1), Verdict::Failed(failure));
-            self.hears(Event::ChildEnded(ChildEnd { exit, verdict, line, sign_in }));
+            let refuses_ours = false;
+            self.hears(Event::ChildEnded(ChildEnd { exit, verdict, refuses_ours, line, sign_in }));
         }
     }
 
     pub fn ends(&mut self, code: i32) {
+        self.ends_so(code, false);
+    }
+
+    /// It ends before anything began, and names what was added to the start.
+    pub fn refuses_ours(&mut self, code: i32) {
+        self.ends_so(code, true);
+    }
+
+    fn ends_so(&mut self, code: i32, refuses_ours: bool) {
         let exit = ExitReason::Code(code);
         let (line, sign_in) = (self.scene.line.clone(), self.scene.sign_in.clone());
         let verdict = Verdict::Done(exit);
-        self.hears(Event::ChildEnded(ChildEnd { exit, verdict, line, sign_in }));
+        self.hears(Event::ChildEnded(ChildEnd { exit, verdict, refuses_ours, line, sign_in }));
     }
 
     /// Answers what was asked as a working machine with a failing service does, until nothing is

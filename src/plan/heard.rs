@@ -40,12 +40,13 @@ impl Heard {
         if event.name == HookName::StatusLine {
             self.model.learn(event.model.as_deref());
         }
-        self.learn_permission_mode(event.permission_mode.as_deref());
+        self.permission_mode.learn(event.permission_mode.as_deref());
     }
 
-    /// Learns the permission mode that the transcript has last.
-    pub fn learn_permission_mode(&mut self, mode: Option<&str>) {
-        self.permission_mode.learn(mode);
+    /// Learns the permission mode that the transcript names last: where no hook tells, and where
+    /// it was changed since the last one.
+    pub fn learn_last_mode(&mut self, mode: Option<String>) {
+        self.permission_mode.last = mode.or(self.permission_mode.last.take());
     }
 
     /// The user's arguments with what was changed since, as far as it was; the rest stays in

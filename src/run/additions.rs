@@ -56,7 +56,6 @@ fn settings_value(
 ) -> io::Result<Option<OsString>> {
     let (own, inline) = match given {
         Given::Nothing => (Map::new(), false),
-        Given::Piped(own) => (own, false),
         Given::Inline(own) => (own, true),
         Given::File(_) | Given::Unreadable => return Ok(None),
     };

@@ -17,7 +17,9 @@ use crate::claude::hooks::{HookEvent, HookName};
 use crate::claude::transcript::{self, Before, Tail};
 use crate::failure::{ExitReason, FailureKind, TurnState};
 use crate::journal::Mode;
-use crate::launch::headless::{Happening, HeadlessChild, Output, Stdin, launch, stdout};
+use crate::launch::headless::{
+    FirstWords, Happening, HeadlessChild, Launched, Output, Stdin, launch, stdout,
+};
 use crate::machine::{Effect, Event};
 use crate::notice::say;
 use crate::process::{self, Tree};
@@ -37,6 +39,10 @@ const TURN_LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Ended {
     pub exit: ExitReason,
     pub hook: Option<HookEvent>,
+    pub first_words: Option<FirstWords>,
+    /// It may have been refused for what we added, and nothing was heard of it that speaks
+    /// against that.
+    pub may_refuse: bool,
 }
 
 /// What is watched while a child lives.
@@ -66,10 +72,12 @@ pub(super) async fn attempt(
     output: &mut Output,
 ) -> io::Result<Ended> {
     run.before = Some(Before::look(&run.claude_dir, run.session.as_deref()));
-    let (mut child, pipe) = launch(&run.plan, stdin).map_err(|error| {
+    let mut may_refuse = run.may_refuse_ours();
+    let launched = launch(&run.plan, stdin, may_refuse).map_err(|error| {
         let program = run.plan.program.display();
         io::Error::new(error.kind(), format!("failed to run {program}: {error}"))
     })?;
+    let Launched { mut child, stdin: pipe, first_words } = launched;
     run.child_started(child.pid(), !run.plan.sends_prompt());
     let (quiet, lost) = (run.quiet, Cell::new(false));
     let feed = async {
@@ -100,6 +108,7 @@ pub(super) async fn attempt(
                     watched.printed += bytes.len() as u64;
                     // An error is heard of when all is written.
                     let _ = output.take(&bytes, &mut stdout);
+                    may_refuse &= !output.shows_all();
                     output.retrying().map(|(_, status)| {
                         let status = status.and_then(|code| u16::try_from(code).ok());
                         Event::Retrying { kind: FailureKind::Api, status }
@@ -131,6 +140,7 @@ pub(super) async fn attempt(
                 None
             }
             event = next_hook(run.hooks.as_ref()) => {
+                may_refuse = false;
                 note_hook(run, event, &mut hook);
                 None
             }
@@ -147,6 +157,9 @@ pub(super) async fn attempt(
             done = run.doing.next() => Some(run.done(done)),
             () = &mut feed => None,
         };
+        if let Some(words) = first_words.as_ref().filter(|_| !may_refuse) {
+            words.pass_on();
+        }
         if let Some(event) = seen {
             for effect in run.on(event) {
                 carry_out(run, effect, &child, &mut due);
@@ -155,6 +168,7 @@ pub(super) async fn attempt(
     };
     // The failure hook is sent as Claude leaves; what has arrived by now is all there will be.
     while let Ok(event) = timeout(Duration::from_millis(1), next_hook(run.hooks.as_ref())).await {
+        may_refuse = false;
         note_hook(run, event, &mut hook);
     }
     run.prompt_lost |= lost.get();
@@ -162,7 +176,7 @@ pub(super) async fn attempt(
         tree.grow();
         tree.kill_below();
     }
-    Ok(Ended { exit, hook })
+    Ok(Ended { exit, hook, first_words, may_refuse })
 }
 
 fn tell_lost(lost: &Cell<bool>, quiet: bool, error: &io::Error) {

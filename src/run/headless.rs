@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
 use tokio::time::timeout;
@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use super::attempt::{Ended, attempt};
 use super::recognise::{self, Seen, recognise};
 use super::signals::Signals;
-use super::{Run, now_here};
+use super::{Run, now_here, refusal};
 use crate::claude::transcript::{self, Tail};
 use crate::failure::{Evidence, ExitReason, Source, TurnState, Verdict};
-use crate::launch::headless::{Output, Stdin, stdout};
+use crate::launch::headless::{Output, Stdin, stderr, stdout};
 use crate::machine::{ChildEnd, Effect, End, Event, Left, SignInSeen};
 
 /// Where attempts come from: real children, or a script in tests.
@@ -61,7 +61,10 @@ async fn written(code: i32) -> io::Result<i32> {
         return Ok(code);
     }
     tokio::select! {
-        () = out.written() => match out.failed() {
+        () = async {
+            out.written().await;
+            stderr().written().await;
+        } => match out.failed() {
             // Nobody reads it any more, as with plain claude.
             None | Some(io::ErrorKind::BrokenPipe) => Ok(code),
             Some(kind) => Err(kind.into()),
@@ -88,8 +91,11 @@ pub(super) async fn drive(run: &mut Run, attempts: &mut impl Attempts) -> io::Re
                     Some(Effect::Launch(start)) => {
                         output.discard();
                         run.plan_for(start).await;
-                        let ended = attempts.next(run, &mut signals, &mut output).await?;
+                        let began = SystemTime::now();
+                        let mut ended = attempts.next(run, &mut signals, &mut output).await?;
+                        let refuses_ours = refuses_ours(run, &mut ended, began, &mut output).await;
                         let mut end = conclude(run, &ended, &mut output);
+                        end.refuses_ours = refuses_ours;
                         if recognise::is_refusal(&end.verdict) {
                             // The words and the code of the attempt that it was to continue.
                             output.take_back();
@@ -192,7 +198,32 @@ fn conclude(run: &mut Run, ended: &Ended, output: &mut Output) -> ChildEnd {
         }
     }
     let line = tail.and_then(|tail| tail.last_uuid);
-    ChildEnd { exit: ended.exit, verdict, line, sign_in }
+    ChildEnd { exit: ended.exit, verdict, refuses_ours: false, line, sign_in }
+}
+
+/// Whether an attempt was refused for what we added to it, before anything began; what it said
+/// then is not the user's to read.
+async fn refuses_ours(
+    run: &Run,
+    ended: &mut Ended,
+    began: SystemTime,
+    output: &mut Output,
+) -> bool {
+    let mut words = output.text();
+    if let Some(first) = &mut ended.first_words {
+        words.push_str(&first.whole().await);
+    }
+    let told = output.ended();
+    let refuses = ended.may_refuse
+        && told.session.is_none()
+        && !run.was_written_since(began)
+        && refusal::refuses_ours(&run.plan, ended.exit, &words);
+    match ended.first_words.take() {
+        Some(first) if refuses => first.drop_held(),
+        Some(first) => first.finish().await,
+        None => {}
+    }
+    refuses
 }
 
 /// Which conversation a run is in that we did not name and neither a hook nor a result told of

@@ -53,7 +53,7 @@ async fn attempt(run: &mut Run, tty: &mut Tty) -> io::Result<ChildEnd> {
     };
     let sign_in = run.sign_in_seen();
     let verdict = failure(run, exit, &screen.text()).map_or(Verdict::Done(exit), Verdict::Failed);
-    Ok(ChildEnd { exit, verdict, line: None, sign_in })
+    Ok(ChildEnd { exit, verdict, refuses_ours: false, line: None, sign_in })
 }
 
 /// What a failed sign-in printed, in a class.

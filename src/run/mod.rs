@@ -18,6 +18,7 @@ mod login;
 mod night;
 mod program;
 mod recognise;
+mod refusal;
 mod rerun;
 mod setup;
 mod signals;

@@ -57,7 +57,7 @@ impl Attempts for Night {
         sleep(self.attempt).await;
         let (text, code) = if healthy { (&b"the answer"[..], 0) } else { (self.fault, 1) };
         output.take(text, &mut Vec::new())?;
-        Ok(Ended { exit: ExitReason::Code(code), hook: None })
+        Ok(Ended { exit: ExitReason::Code(code), hook: None, first_words: None, may_refuse: false })
     }
 }
 

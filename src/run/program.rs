@@ -241,7 +241,9 @@ impl Relay<'_> {
         self.conversation.claude_ended(&mut self.out);
         let verdict = failure.map_or(Verdict::Done(exit), Verdict::Failed);
         let (line, sign_in) = (self.last_line(), self.run.sign_in_seen());
-        self.on(Event::ChildEnded(ChildEnd { exit, verdict, line, sign_in }))
+        // Nothing is added to what a program starts.
+        let refuses_ours = false;
+        self.on(Event::ChildEnded(ChildEnd { exit, verdict, refuses_ours, line, sign_in }))
     }
 
     /// A fault signal in the middle of a turn.

@@ -1,6 +1,8 @@
 //! The next launch's plan. In: how the machine wants claude to be started. Out: the run's plan,
 //! edited; which conversation it is, is learned.
 
+use std::time::SystemTime;
+
 use super::Run;
 use crate::claude::transcript::{self, Own};
 use crate::claude::version::{self, RESUMES_INTERRUPTED_TURN};
@@ -14,6 +16,7 @@ impl Run {
         match start {
             // The fix before it has made the plan.
             Start::First | Start::Afresh => {}
+            Start::AsWritten => self.leave_ours_out(),
             Start::Repeat(_) => self.repeat(),
             Start::Resume if self.case.means().asks => {
                 self.resume(self.continuation().await);
@@ -21,6 +24,30 @@ impl Run {
             Start::Resume => self.go_on(),
             Start::Open => self.resume(Continuation::Silent),
         }
+    }
+
+    /// Whether the start to come can fail for what is ours in it alone.
+    pub(super) fn may_refuse_ours(&self) -> bool {
+        !self.had_child && !self.plan.additions().is_empty()
+    }
+
+    /// Whether a transcript was begun or added to since.
+    pub(super) fn was_written_since(&self, start: SystemTime) -> bool {
+        let cwd = std::env::current_dir().unwrap_or_default();
+        self.own().is_some() || transcript::newest(&self.claude_dir, &cwd, start).is_some()
+    }
+
+    /// Claude is started as the user wrote it: what we had added was refused.
+    pub(super) fn leave_ours_out(&mut self) {
+        tracing::warn!(
+            left_out = ?self.plan.additions(),
+            "the start failed because of what was added to it, and is repeated without"
+        );
+        self.plan = self.plan.as_written();
+        self.session = match &self.plan.session {
+            SessionPlan::Resume(id) => Some(id.clone()),
+            _ => self.user.named_session(),
+        };
     }
 
     /// What the last launch sent is sent again.
@@ -129,6 +156,10 @@ impl Run {
 
     fn resume(&mut self, continuation: Continuation) {
         if let Some(session) = self.session.clone() {
+            if self.case.means().attended {
+                let tail = self.transcript().and_then(|path| transcript::tail(&path).ok());
+                self.plan.heard.learn_last_mode(tail.and_then(|tail| tail.permission_mode));
+            }
             self.plan = self.plan.resume(&session, continuation);
         }
     }

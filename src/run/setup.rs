@@ -228,11 +228,10 @@ fn prepare(
     let claude_dir = paths::claude_config_dir();
     let message = config.values.retry.message.clone();
     let kept = piped::replace(&user, &cwd, run_dir.path());
-    let mut plan = LaunchPlan::new(claude, kept, message);
-    // Once and for all: it may be a pipe, as with `--settings <(…)`.
-    let ours = !locate::is_wrapper(&plan.program);
+    let written = (kept != user).then(|| user.clone());
+    let mut plan = LaunchPlan { written, ..LaunchPlan::new(claude, kept, message) };
     let given = user.value("--settings");
-    let given = given.map_or(Given::Nothing, |value| Given::read(&value, &cwd, ours));
+    let given = given.map_or(Given::Nothing, |value| Given::read(&value, &cwd));
     let environment = Environment::of_claude(&user, given.settings(), &cwd, mode == Mode::Terminal);
     let keychain = Keychain::of_system(&config.values.claude.keychain);
     let store = Store::new(&claude_dir, keychain);

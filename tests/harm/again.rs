@@ -140,6 +140,17 @@ fn a_limit_of_turns_is_one_over_all_attempts_and_no_failure() {
 }
 
 #[test]
+fn a_budget_is_one_over_all_attempts() {
+    let again =
+        (0..9).fold(Answer::text("Done."), |then, _| bash_then("echo ran >> ran.txt", then));
+    let args = [&BYPASS[..], &["--max-budget-usd", "0.0012", "go on for ever"]].concat();
+    let world = World::new(&args).answer(again).outage(after_a_tool());
+    let pair = world.both().same_but(&[Aspect::Stdout, Aspect::Conversation]);
+    let ran = pair.plain.file("ran.txt").unwrap_or_default().lines().count();
+    assert!((2..9).contains(&ran), "it must end between two attempts: {}", pair.tells());
+}
+
+#[test]
 fn a_refused_command_that_quotes_an_error_is_no_failure() {
     let args = ["-p", "--output-format", "json", "--max-turns", "1", "try it"];
     World::new(&args)

@@ -10,6 +10,7 @@ mod ends;
 mod kit;
 mod ordinary;
 mod outside;
+mod refused;
 mod rules;
 mod scripts;
 mod status_line;

@@ -38,6 +38,12 @@ fn a_token_of_a_job_that_is_refused_for_a_while() {
 }
 
 #[test]
+fn a_token_of_a_gateway_that_is_refused_for_a_while() {
+    let world = ask().sign_in(SignIn::None).env("ANTHROPIC_BASE_URL", "{service}");
+    waits(world.env("ANTHROPIC_AUTH_TOKEN", "fake-token-of-a-gateway"), Behaviour::error(401));
+}
+
+#[test]
 fn a_key_that_is_refused_for_a_while() {
     let refused = Behaviour::error_with(401, "authentication_error", "invalid x-api-key");
     waits(ask().sign_in(SignIn::ApiKey), refused);
@@ -138,4 +144,27 @@ fn gateway() -> World {
 fn a_gateway_that_drops_requests_without_credentials() {
     let outage = Outage::lasting(OUTAGE).strangers(Behaviour::Refuse);
     gateway().outage(outage).both().same();
+}
+
+#[test]
+fn a_gateway_beside_one_that_is_gone_is_not_waited_for_any_longer() {
+    // the other run waits in the same world, for a port where nobody listens
+    let through = "ANTHROPIC_BASE_URL=http://127.0.0.1:9 \"$@\" >/dev/null 2>&1 & other=$!; \
+        \"$@\"; code=$?; kill $other; wait $other; exit $code";
+    let world = gateway().through(through).outage(Outage::lasting(OUTAGE));
+    let safe = world.safe();
+    assert_eq!((safe.code, safe.stdout.trim_end()), (0, HELLO), "{safe:#?}");
+}
+
+#[test]
+fn a_dead_sign_in_that_an_older_claude_keeps_on_disk_ends_after_some_tries() {
+    let revoked = Outage::requests(1_000).at(Endpoint::OAuth).fault(Behaviour::invalid_grant());
+    let world =
+        ask().version("2.1.100").sign_in(SignIn::Expired).env("CLAUDE_SAFE_RUNGS_UPDATE", "off");
+    let pair = world.outage(revoked).outage_for_both().both();
+    let (plain, safe) = (&pair.plain, &pair.safe);
+    assert_ne!(plain.code, 0, "{}", pair.tells());
+    assert_eq!((safe.code, &safe.stdout), (plain.code, &plain.stdout), "{}", pair.tells());
+    assert_eq!(safe.events("attempt_started").len(), 7, "{}", pair.tells());
+    assert!(safe.stderr.contains("/login"), "{}", pair.tells());
 }

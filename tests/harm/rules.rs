@@ -83,6 +83,14 @@ fn a_file_that_claude_finds_fault_with_is_named_by_its_own_name() {
 }
 
 #[test]
+fn settings_by_a_pipe_are_left_to_claude() {
+    // it takes a file alone, and says so
+    let through = "\"$@\" -p --settings <(echo '{}') hi";
+    let pair = World::new::<&str>(&[]).through(through).both().same();
+    assert!(pair.plain.stderr.contains("/dev/fd/"), "{}", pair.tells());
+}
+
+#[test]
 fn a_helper_named_relative_to_the_project_is_found() {
     let helper = json!({ "apiKeyHelper": "./conf/helper" }).to_string();
     let pair = World::new(&["-p", "--settings", "conf/rules.json", "hi"])

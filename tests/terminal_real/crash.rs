@@ -5,6 +5,7 @@ use std::time::Duration;
 use claude_safe_testkit::{Answer, RequestKind, SignIn, Terminal, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 
 use crate::kit::{Desk, HELLO, SOON, answered, code, ready, submit};
 
@@ -56,6 +57,50 @@ fn a_killed_claude_comes_back_and_its_turn_is_completed_once() {
     terminal.send("\x03\x03");
     assert_eq!(code(terminal.wait_exit(SOON)), 0);
     assert_eq!(flags(&terminal), before);
+}
+
+#[test]
+fn a_killed_claude_comes_back_in_the_mode_that_the_session_had_last() {
+    const CYCLES: &str = "\x1b[Z";
+    let plans = |terminal: &Terminal| terminal.wait_for_text(SOON, "plan mode on");
+    let to_plan_mode = |terminal: &Terminal| {
+        for _ in 0..5 {
+            terminal.send(CYCLES);
+            terminal.wait_until_quiet(SOON, Duration::from_millis(500));
+            if terminal.screen().contains("plan mode on") {
+                return;
+            }
+        }
+        plans(terminal);
+    };
+    // as it was started; as a hook tells; as the transcript alone tells
+    for (args, hooks, before, after) in [
+        (&["--permission-mode=plan"][..], true, false, false),
+        (&[], true, true, false),
+        (&["--permission-mode", "default"], false, true, false),
+        (&[], true, false, true),
+    ] {
+        let desk = Desk::new(SignIn::Valid);
+        if !hooks {
+            desk.sandbox.write_settings(&json!({ "disableAllHooks": true }));
+        }
+        desk.service.answer(slow());
+        let terminal = desk.sit_down(args);
+        if before {
+            to_plan_mode(&terminal);
+        }
+        submit(&terminal, "hello");
+        desk.service.wait_for_count(SOON, RequestKind::Turn, 1);
+        if after {
+            to_plan_mode(&terminal);
+        }
+        kill_in_mid_turn(&desk, 1, 1);
+        desk.service.answer(Answer::text(HELLO));
+        terminal.wait_for_text(SOON, "claude-safe: Claude crashed");
+        desk.wait_for_events("attempt_started", 2);
+        answered(&terminal);
+        plans(&terminal);
+    }
 }
 
 #[test]

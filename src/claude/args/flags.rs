@@ -228,8 +228,8 @@ pub(super) const CHOOSES_SESSION: &[&str] = &[
     "--from-pr",
 ];
 
-/// Flags whose values name files that claude reads (or hold the text itself); `--settings` is
-/// read by us.
+/// Flags whose values name files that claude reads (or hold the text itself), also from a pipe;
+/// `--settings` must be a file.
 pub(super) const FILES: &[&str] = &[
     "--agents",
     "--append-subagent-system-prompt-file",

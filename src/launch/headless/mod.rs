@@ -2,6 +2,7 @@
 //! a terminal (claude prints differently to one). In: a command. Out: its bytes and its end.
 //! The child stays in our process group, so the terminal's own signals reach it as plain claude's.
 
+mod first_words;
 #[cfg(any(test, not(target_os = "linux")))]
 mod guard;
 mod output;
@@ -9,8 +10,8 @@ mod stdin;
 mod writer;
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _};
-use std::os::fd::OwnedFd;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -22,9 +23,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+pub use first_words::FirstWords;
 pub use output::{Attempt, Output};
 pub use stdin::Stdin;
-pub use writer::stdout;
+pub use writer::{stderr, stdout};
 
 use crate::claude::args::OutputFormat;
 use crate::failure::ExitReason;
@@ -58,14 +60,22 @@ pub enum Happening {
     Ended(ExitReason),
 }
 
-/// Starts the child; its stdin is returned when it is a pipe of ours.
-pub fn launch(
-    plan: &LaunchPlan,
-    stdin: &Stdin,
-) -> io::Result<(HeadlessChild, Option<tokio::process::ChildStdin>)> {
-    let (ours, theirs) = stdout_pair()?;
+/// A child that was started.
+pub struct Launched {
+    /// It.
+    pub child: HeadlessChild,
+    /// Its standard input, where that is a pipe of ours.
+    pub stdin: Option<tokio::process::ChildStdin>,
+    /// What it says first on standard error, where that is held back.
+    pub first_words: Option<FirstWords>,
+}
+
+/// Starts the child; `may_refuse`: it may be started again without what we added.
+pub fn launch(plan: &LaunchPlan, stdin: &Stdin, may_refuse: bool) -> io::Result<Launched> {
+    let (ours, theirs) = pair(&io::stdout())?;
     let mut command = Command::new(&plan.program);
-    command.args(plan.args()).stderr(stderr(plan, &theirs)?).stdout(Stdio::from(theirs));
+    let (stderr, first_words) = stderr_of(plan, &theirs, may_refuse)?;
+    command.args(plan.args()).stderr(stderr).stdout(Stdio::from(theirs));
     command.stdin(match stdin {
         _ if !plan.takes_stdin() => Stdio::null(),
         Stdin::Inherited => Stdio::inherit(),
@@ -84,7 +94,7 @@ pub fn launch(
     let mut child = command.spawn()?;
     // The command still holds the child's end, which must close for the pipe to end.
     drop(command);
-    let pipe = child.stdin.take();
+    let stdin = child.stdin.take();
     set_nonblocking(&ours)?;
     // SAFETY: the `File` owns its descriptor and is neither replaced nor closed while registered.
     let stdout = Some(unsafe { AsyncFd::register(File::from(ours)) }?);
@@ -95,7 +105,7 @@ pub fn launch(
         stdout,
         ended: None,
     };
-    Ok((child, pipe))
+    Ok(Launched { child, stdin, first_words })
 }
 
 /// However we end, SIGKILL too, claude is told to leave, and ends its tools. (At a terminal the
@@ -122,27 +132,32 @@ pub(super) fn end_with_us(_command: &mut Command) {}
 
 /// Where both streams are one terminal and the output is held back, both take the same way, so
 /// that their order stays (claude shows the cursor on stderr as it leaves).
-fn stderr(plan: &LaunchPlan, stdout: &OwnedFd) -> io::Result<Stdio> {
+fn stderr_of(
+    plan: &LaunchPlan,
+    stdout: &OwnedFd,
+    may_refuse: bool,
+) -> io::Result<(Stdio, Option<FirstWords>)> {
     let both = io::stdout().is_terminal() && io::stderr().is_terminal();
     let live = plan.user.output_format() == OutputFormat::StreamJson || plan.user.has("--debug");
     if both && !live {
-        return Ok(Stdio::from(stdout.try_clone()?));
+        return Ok((Stdio::from(stdout.try_clone()?), None));
     }
-    Ok(Stdio::inherit())
+    let held = if may_refuse { FirstWords::listen()? } else { None };
+    Ok(held.map_or((Stdio::inherit(), None), |(words, end)| (end, Some(words))))
 }
 
 fn existing(cwd: Option<&PathBuf>) -> Option<&PathBuf> {
     cwd.filter(|dir| dir.is_dir())
 }
 
-/// Our end and the child's: a pipe, or a raw pseudo-terminal when our stdout is a terminal.
-fn stdout_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    if !io::stdout().is_terminal() {
+/// Our end and the child's: a pipe, or a raw pseudo-terminal when our own stream is a terminal.
+fn pair(stream: &(impl AsFd + IsTerminal)) -> io::Result<(OwnedFd, OwnedFd)> {
+    if !stream.is_terminal() {
         // Both ends are closed on exec, on every platform.
         let (read, write) = io::pipe()?;
         return Ok((read.into(), write.into()));
     }
-    let size = crate::launch::terminal_size(&io::stdout()).ok();
+    let size = crate::launch::terminal_size(stream).ok();
     let pair = openpty(size.as_ref(), None)?;
     // The user's terminal adds the carriage returns; twice would be once too often.
     let mut modes = tcgetattr(&pair.slave)?;
@@ -252,7 +267,8 @@ mod tests {
     async fn a_grandchild_that_prints_without_end_does_not_keep_the_run() {
         let words: Vec<_> = ["-c", "yes & exit 3"].into_iter().map(Into::into).collect();
         let plan = LaunchPlan::new("/bin/sh".into(), ClaudeArgs::parse(&words), String::new());
-        let (mut child, _) = launch(&plan, &Stdin::Inherited).expect("it starts");
+        let launched = launch(&plan, &Stdin::Inherited, false).expect("it starts");
+        let mut child = launched.child;
         let ended = async {
             loop {
                 if let Happening::Ended(reason) = child.next().await.expect("it can be read") {

@@ -1,4 +1,4 @@
-//! Our standard output, written by a thread of its own: a reader that stands still must not keep
+//! Our standard streams, each written by a thread of its own: a reader that stands still must not keep
 //! the run from hearing signals, and the descriptor, which the shell shares, must stay blocking.
 //! In: bytes, in order. Out: the same bytes, and word of when they are all out.
 
@@ -32,6 +32,13 @@ pub struct Pipeline {
 pub fn stdout() -> Writer<'static> {
     static STDOUT: LazyLock<Pipeline> = LazyLock::new(|| Pipeline::to(io::stdout()));
     Writer { pending: Vec::new(), pipeline: &STDOUT }
+}
+
+/// The process's standard error, for what a child says there.
+#[must_use]
+pub fn stderr() -> Writer<'static> {
+    static STDERR: LazyLock<Pipeline> = LazyLock::new(|| Pipeline::to(io::stderr()));
+    Writer { pending: Vec::new(), pipeline: &STDERR }
 }
 
 impl Pipeline {

@@ -32,5 +32,5 @@ mod tty;
 
 pub use claim::guarded;
 pub use pty::{Launch, PtyChild, SpawnError, spawn};
-pub use relay::{Event, Relay, Rewrite};
+pub use relay::{Event, Relay, Rewrite, is_plain};
 pub use tty::{Tty, TtyEvent};

@@ -11,6 +11,7 @@ mod signals;
 mod steps;
 mod suspension;
 mod timer;
+mod withheld;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -27,6 +28,8 @@ use super::job_control::SuspensionWatch;
 use super::pty::PtyChild;
 use super::tty::Tty;
 use crate::failure::ExitReason;
+use withheld::Withheld;
+pub use withheld::is_plain;
 
 /// Output shown with one write and told as one event, at most.
 const OUTPUT_CHUNK: usize = 32 * 1024;
@@ -115,6 +118,7 @@ pub struct Relay<'t> {
     held: Vec<u8>,
     holding: bool,
     swallowing: bool,
+    withheld: Option<Withheld>,
     /// No process has the child's side open.
     child_closed: bool,
     /// The user's terminal is gone.
@@ -147,6 +151,7 @@ impl<'t> Relay<'t> {
             held: Vec::new(),
             holding: false,
             swallowing: false,
+            withheld: None,
             child_closed: false,
             tty_closed: false,
             hung_up: false,

@@ -49,7 +49,7 @@ impl World {
                     self.worst = TurnState::Untouched;
                 }
             }
-            Event::Typed(_) if self.living => self.since = None,
+            Event::Typed(_) if self.living => (self.since, self.typed) = (None, true),
             Event::Claimed(Ok(())) if matches!(state, "Claiming" | "Opening") => self.leave = true,
             Event::Signal(_) => self.signalled = true,
             _ => {}
@@ -132,6 +132,13 @@ impl World {
         let nothing_to_repeat = self.case.means.signs_in || attended && !prompt;
         match start {
             Start::First => assert_eq!(self.case.attempts(), 1),
+            // The same try still: nothing of the first start came to Claude.
+            Start::AsWritten => {
+                assert_eq!((self.case.attempts(), rank(self.worst)), (2, 0), "not the first");
+                assert!(!self.typed, "what was typed is lost");
+                (self.living, self.acted) = (true, Some(self.at));
+                return;
+            }
             Start::Repeat(_) if nothing_to_repeat => {}
             Start::Repeat(_) | Start::Afresh => {
                 assert!(rank(self.worst) <= 1, "the prompt again after {:?}", self.worst);

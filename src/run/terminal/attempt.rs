@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::background::has_work;
 use super::contained::Contained;
+use super::first_words::FirstWords;
 use super::launching::{rewrite_last_words, spawned, until};
 use super::readings::Witness;
 use crate::claude::hooks::{HookEvent, HookName};
@@ -47,6 +48,7 @@ struct Attempt<'r, 't> {
     /// Input that is held back while ours is on its way: it counts as typed once it follows.
     held: Option<Input>,
     menu: Menu,
+    first: FirstWords,
 }
 
 /// What the person chose in the login menu.
@@ -60,10 +62,14 @@ struct Menu {
 
 /// Runs one child to its end.
 pub(super) async fn run(run: &mut Run, tty: &mut Tty) -> io::Result<ChildEnd> {
+    let first = FirstWords::of(run);
     let child = spawned(run, tty)?;
     let size = tty.size();
     let mut relay = Relay::start(tty, child)?;
     rewrite_last_words(&mut relay, &run.user);
+    if run.may_refuse_ours() {
+        relay.withhold_first_words();
+    }
     let pid = relay.pid().as_raw();
     run.child_started(pid, !run.plan.sends_prompt());
     let attempt = Attempt {
@@ -77,6 +83,7 @@ pub(super) async fn run(run: &mut Run, tty: &mut Tty) -> io::Result<ChildEnd> {
         ready: false,
         held: None,
         menu: Menu::default(),
+        first,
     };
     Ok(attempt.live().await)
 }
@@ -99,6 +106,7 @@ impl Attempt<'_, '_> {
                 biased;
                 event = self.relay.next() => match event {
                     Relayed::Output(bytes) => {
+                        self.first.hear(bytes);
                         self.contained.run(|| self.screen.feed(bytes));
                         self.watcher.output(Instant::now());
                     }
@@ -251,6 +259,7 @@ impl Attempt<'_, '_> {
 
     /// What Claude's hooks tell of the turn: where it is, and whether it began, ended or failed.
     fn hooked(&mut self, event: &HookEvent) {
+        self.first.forget();
         // A sub-agent's session and failure are not the turn's.
         if event.agent_id.is_some() {
             return;
@@ -372,6 +381,11 @@ impl Attempt<'_, '_> {
         if let Some(session) = &self.run.session {
             tracing::info!("resume with: claude --resume {session}");
         }
-        ChildEnd { exit, verdict, line, sign_in }
+        let refuses_ours = self.first.refuses_ours(self.run, exit);
+        let withheld = self.relay.take_withheld();
+        if !refuses_ours {
+            crate::notice::ring(&withheld);
+        }
+        ChildEnd { exit, verdict, refuses_ours, line, sign_in }
     }
 }

@@ -5,6 +5,7 @@
 mod attempt;
 mod background;
 mod contained;
+mod first_words;
 mod launching;
 mod readings;
 

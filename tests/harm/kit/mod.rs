@@ -22,6 +22,7 @@
 mod outage;
 mod pair;
 pub mod person;
+mod place;
 mod seen;
 mod world;
 

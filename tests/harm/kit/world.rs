@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use claude_safe_testkit::claude::MEASURED;
 use claude_safe_testkit::{
-    Answer, FakeService, Request, Sandbox, SignIn, Terminal, real_claude, wait_until,
+    Answer, FakeService, Request, Sandbox, SignIn, StandIn, Terminal, real_claude, wait_until,
 };
 use serde_json::Value;
 
+use super::place::Place;
 use super::seen::Seen;
 use super::{MESSAGE, Outage, Pair, SOON};
 
@@ -45,6 +46,7 @@ pub struct World {
     files: Vec<(String, String)>,
     stdin: Option<Vec<u8>>,
     script: Option<String>,
+    program: Option<Value>,
     through: Option<String>,
     directory: Option<String>,
     answers: Arc<dyn Fn(&Request) -> Answer + Send + Sync>,
@@ -66,6 +68,7 @@ impl World {
             files: Vec::new(),
             stdin: None,
             script: None,
+            program: None,
             through: None,
             directory: None,
             answers: Arc::new(|_| Answer::text(super::HELLO)),
@@ -122,6 +125,13 @@ impl World {
     /// The user's `claude` is this shell script, which starts `{claude}`.
     pub fn script(mut self, text: &str) -> Self {
         self.script = Some(text.into());
+        self
+    }
+
+    /// The user's `claude` is a program, no script, that does this before it starts `{claude}`: the
+    /// fields of the scripted stand-in.
+    pub fn program(mut self, does: Value) -> Self {
+        self.program = Some(does);
         self
     }
 
@@ -218,7 +228,12 @@ impl World {
     fn run(&self, safe: bool) -> Seen {
         let service = FakeService::start();
         let mut sandbox = Sandbox::with(self.sign_in, &service);
-        let place = Place::new(&sandbox, &service, self.version);
+        let mut place = Place::new(&sandbox, &service, self.version);
+        if let Some(does) = &self.program {
+            let mut does = does.clone();
+            does["starts"] = place.claude.to_string_lossy().into();
+            place.claude = StandIn::install_script(&mut sandbox, &does).path();
+        }
         let (rule, filled) = (Arc::clone(&self.answers), place.clone());
         service.answer_with(move |request| filled.fill_answer(rule(request)));
         // a program that is started by another thread meanwhile would hold a script open for
@@ -359,54 +374,4 @@ pub struct Printed {
 /// As a shell reports it.
 fn code(status: ExitStatus) -> i32 {
     status.code().or(status.signal().map(|signal| 128 + signal)).unwrap()
-}
-
-/// Where things are in one sandbox.
-#[derive(Clone)]
-struct Place {
-    home: PathBuf,
-    project: PathBuf,
-    tmp: PathBuf,
-    claude: PathBuf,
-    service: PathBuf,
-}
-
-impl Place {
-    fn new(sandbox: &Sandbox, service: &FakeService, version: &str) -> Self {
-        Self {
-            service: format!("http://127.0.0.1:{}", service.port()).into(),
-            home: sandbox.home().to_owned(),
-            project: sandbox.project(),
-            tmp: sandbox.tmp(),
-            claude: real_claude(version),
-        }
-    }
-
-    fn fill(&self, text: &str) -> String {
-        let Self { home, project, tmp, claude, service } = self;
-        [
-            ("{home}", home),
-            ("{project}", project),
-            ("{tmp}", tmp),
-            ("{claude}", claude),
-            ("{service}", service),
-        ]
-        .iter()
-        .fold(text.to_owned(), |text, (name, path)| text.replace(name, &path.to_string_lossy()))
-    }
-
-    fn fill_answer(&self, answer: Answer) -> Answer {
-        match answer {
-            Answer::Tool { name, input, then } => {
-                let input = serde_json::from_str(&self.fill(&input.to_string())).unwrap();
-                Answer::Tool { name, input, then: Box::new(self.fill_answer(*then)) }
-            }
-            other => other,
-        }
-    }
-
-    /// Words that are no text are left alone.
-    fn fill_os(&self, word: &OsStr) -> OsString {
-        word.to_str().map_or_else(|| word.to_owned(), |text| self.fill(text).into())
-    }
 }

@@ -19,7 +19,8 @@ impl Relay<'_> {
     /// Whether the child has ended, and after that whether its last output is out.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Step>> {
         if let Stage::Draining { reason, quiet, .. } = self.stage {
-            if self.filled == 0 && (self.child_closed || Instant::now() >= quiet) {
+            let shown = self.filled == 0 && (self.own.is_empty() || self.tty_closed);
+            if shown && (self.child_closed || Instant::now() >= quiet) {
                 self.finish(reason);
                 return Poll::Ready(Some(Step::Exited(reason)));
             }

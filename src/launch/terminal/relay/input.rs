@@ -25,6 +25,7 @@ impl Relay<'_> {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(self.lost_terminal()),
             Poll::Ready(Ok(length)) => {
+                self.show_withheld();
                 let input = std::mem::take(&mut self.input);
                 if self.holding {
                     self.held.extend_from_slice(&input[..length]);

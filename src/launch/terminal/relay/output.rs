@@ -7,14 +7,15 @@ use super::{OUTPUT_CHUNK, Relay, Rewrite, Step};
 
 impl Relay<'_> {
     pub(super) fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<Step>> {
-        if self.filled == 0 {
-            while !self.own.is_empty() && !self.tty_closed {
-                match self.tty.poll_write(cx, &self.own) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(length)) => drop(self.own.drain(..length)),
-                    Poll::Ready(Err(_)) => return Poll::Ready(self.lost_terminal()),
-                }
+        // Ours, between two pieces of the child's.
+        while self.written == 0 && !self.own.is_empty() && !self.tty_closed {
+            match self.tty.poll_write(cx, &self.own) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(length)) => drop(self.own.drain(..length)),
+                Poll::Ready(Err(_)) => return Poll::Ready(self.lost_terminal()),
             }
+        }
+        if self.filled == 0 {
             if self.child_closed {
                 return Poll::Pending;
             }
@@ -22,6 +23,10 @@ impl Relay<'_> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(0) => return Poll::Ready(None),
                 Poll::Ready(length) => self.filled = self.rewritten(length),
+            }
+            self.withhold_or_show();
+            if !self.own.is_empty() {
+                return self.poll_output(cx);
             }
         }
         while self.written < self.filled && !self.swallowing && !self.tty_closed {

@@ -15,7 +15,9 @@ impl Relay<'_> {
             _ => None,
         };
         let look = self.suspension.as_ref().and(self.next_look);
-        let Some(deadline) = [drained, look, self.kill_at].into_iter().flatten().min() else {
+        let withheld = self.withheld.as_ref().and_then(|withheld| withheld.until);
+        let Some(deadline) = [drained, look, self.kill_at, withheld].into_iter().flatten().min()
+        else {
             self.timer = None;
             return Poll::Pending;
         };
@@ -30,6 +32,9 @@ impl Relay<'_> {
         if self.kill_at.is_some_and(|at| at <= now) {
             self.kill_at = None;
             self.child.kill_all();
+        }
+        if withheld.is_some_and(|at| at <= now) {
+            self.show_withheld();
         }
         if look.is_some_and(|at| at <= now) {
             self.next_look = self.suspension.as_ref().and_then(|watch| watch.next_look(now));

@@ -3,7 +3,10 @@
 //! next attempt (the last stays) and records itself beside the script as `launch-N.json`.
 //! With `on_signal` SIGTERM and SIGHUP print that text and exit with 128+n, as claude does.
 //! `--version` prints the version and is no launch; nor is `update`, with `"update": code`: it is
-//! noted in `updates` beside the script and exits with that code.
+//! noted in `updates` beside the script and exits with that code. With `"refuses": {word: text}` a
+//! launch whose arguments hold that word prints the text (`{next}`: the argument behind it) on
+//! stderr and exits with 1, and is no launch; with `"starts": path` any other is that program's.
+//! With `"ends": text` it waits for that one, prints the text on stderr and exits with 1.
 //!
 //! Steps, each an object with one key: `print`, `stderr`: text · `raw`: true or false ·
 //! `wait_input`: text, until it was read (its end ends the program) · `wait_file`: path ·
@@ -14,6 +17,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write, stderr, stdin, stdout};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio, exit};
 use std::time::Duration;
@@ -24,6 +28,14 @@ use claude_safe_testkit::wait_until;
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use serde_json::{Value, json};
+
+fn refusal(refuses: &Value, args: &[String]) -> Option<String> {
+    refuses.as_object()?.iter().find_map(|(word, text)| {
+        let at = args.iter().position(|arg| arg == word)?;
+        let next = args.get(at + 1).map_or("", |next| next);
+        Some(text.as_str()?.replace("{next}", next))
+    })
+}
 
 fn main() -> Result<ExitCode> {
     let path = PathBuf::from(env::var_os("SCRIPTED_CLAUDE").context("SCRIPTED_CLAUDE is unset")?);
@@ -40,6 +52,18 @@ fn main() -> Result<ExitCode> {
     {
         append(&path.with_file_name("updates"), &json!("update"))?;
         return Ok(ExitCode::from(u8::try_from(code)?));
+    }
+    if let Some(text) = refusal(&script["refuses"], &args) {
+        writeln!(stderr(), "{text}")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(program) = script["starts"].as_str() {
+        let mut program = Command::new(program);
+        program.args(env::args_os().skip(1)).env_remove("SCRIPTED_CLAUDE");
+        let Some(text) = script["ends"].as_str() else { return Err(program.exec().into()) };
+        program.status()?;
+        writeln!(stderr(), "{text}")?;
+        return Ok(ExitCode::FAILURE);
     }
     if let Some(text) = script["on_signal"].as_str() {
         end_gracefully(text.to_owned())?;
