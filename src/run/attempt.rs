@@ -73,11 +73,7 @@ pub(super) async fn attempt(
 ) -> io::Result<Ended> {
     run.before = Some(Before::look(&run.claude_dir, run.session.as_deref()));
     let mut may_refuse = run.may_refuse_ours();
-    let launched = launch(&run.plan, stdin, may_refuse).map_err(|error| {
-        let program = run.plan.program.display();
-        io::Error::new(error.kind(), format!("failed to run {program}: {error}"))
-    })?;
-    let Launched { mut child, stdin: pipe, first_words } = launched;
+    let Launched { mut child, stdin: pipe, first_words } = started(run, stdin, may_refuse)?;
     run.child_started(child.pid(), !run.plan.sends_prompt());
     let (quiet, lost) = (run.quiet, Cell::new(false));
     let feed = async {
@@ -177,6 +173,13 @@ pub(super) async fn attempt(
         tree.kill_below();
     }
     Ok(Ended { exit, hook, first_words, may_refuse })
+}
+
+fn started(run: &Run, stdin: &Stdin, may_refuse: bool) -> io::Result<Launched> {
+    launch(&run.plan, stdin, may_refuse).map_err(|error| {
+        let program = run.plan.program.display();
+        io::Error::new(error.kind(), format!("failed to run {program}: {error}"))
+    })
 }
 
 fn tell_lost(lost: &Cell<bool>, quiet: bool, error: &io::Error) {

@@ -135,7 +135,9 @@ async fn relay(
     while open {
         // What stands still here holds up the child, as without us.
         out.written().await;
-        let Some(bytes) = read(&end).await else { break };
+        let bytes = read(&end).await;
+        open = bytes.is_some();
+        let bytes = bytes.unwrap_or_default();
         let _ = out.write_all(&bytes).and_then(|()| out.flush());
         tells.send_modify(|(kept, _)| {
             let room = KEPT_BYTES.saturating_sub(kept.len());
