@@ -23,6 +23,23 @@ pub struct Retries {
     pub trying_since: Option<Timestamp>,
 }
 
+/// Claude's own waits begin with this, and double.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// And end here.
+const LONGEST_WAIT: Duration = Duration::from_secs(32);
+
+/// The wait that the service asked for, which Claude does not tell but keeps (measured: with a
+/// `Retry-After` of up to 60 s it waits so long and a little more): any that is far longer than
+/// its own would be. In: its words for the number of the try and the wait (milliseconds).
+#[must_use]
+pub fn asked_wait(attempt: &Value, wait_ms: &Value) -> Option<Duration> {
+    let wait = Duration::from_millis(wait_ms.as_u64()?);
+    let doublings = u32::try_from(attempt.as_u64()?.saturating_sub(1)).ok()?;
+    let own = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_WAIT);
+    // It lengthens its own by up to a quarter.
+    (wait > own.mul_f64(1.5)).then_some(wait)
+}
+
 /// The last turn's, as far as they were written since then; `None` if there were none.
 #[must_use]
 pub fn of_turn(transcript: &Path, since: Option<Timestamp>) -> Option<Retries> {
@@ -77,6 +94,17 @@ mod tests {
     fn retry(at: &str, wait_ms: u64) -> Value {
         json!({ "type": "system", "subtype": "api_error", "retryInMs": wait_ms,
             "timestamp": at, "error": { "status": 529 } })
+    }
+
+    #[test]
+    fn a_wait_far_longer_than_claudes_own_is_the_services() {
+        let asked = |attempt, wait_ms| asked_wait(&json!(attempt), &json!(wait_ms));
+        for own in [(1, 559), (2, 1_250), (5, 9_900), (8, 40_000), (300, 40_000)] {
+            assert_eq!(asked(own.0, own.1), None, "{own:?}");
+        }
+        assert_eq!(asked(1, 8_275), Some(Duration::from_millis(8_275)));
+        assert_eq!(asked(5, 33_000), Some(Duration::from_secs(33)));
+        assert_eq!(asked_wait(&Value::Null, &json!(9_000)), None);
     }
 
     #[test]

@@ -4,11 +4,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::retries;
 use crate::failure::TurnState;
 
 mod before;
@@ -46,6 +47,8 @@ pub struct Retrying {
     pub status: Option<u16>,
     /// When it failed.
     pub at: Option<Timestamp>,
+    /// The wait that the service asked for, if it did.
+    pub asked: Option<Duration>,
 }
 
 /// What the end of a transcript tells.
@@ -183,7 +186,8 @@ impl Turn {
                 self.note_reset(&line["error"]);
                 let status = line["error"]["status"].as_u64();
                 let status = status.and_then(|code| u16::try_from(code).ok());
-                self.retrying = Some(Retrying { status, at: at(line) });
+                let asked = retries::asked_wait(&line["retryAttempt"], &line["retryInMs"]);
+                self.retrying = Some(Retrying { status, at: at(line), asked });
                 return;
             }
             (Some("cost-state"), _) => {

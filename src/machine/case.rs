@@ -102,8 +102,8 @@ pub struct Case {
     pub(super) refused: super::SignInSeen,
     /// When claude was last started or asked.
     pub(super) acted: Option<Duration>,
-    /// Before then the network may not be back after a sleep.
-    pub(super) awake: Duration,
+    /// No try before then: after a sleep the network may not be back, or the service said so.
+    pub(super) not_before: Duration,
     /// How the last child ended.
     pub(super) exit: Option<ExitReason>,
     /// What we ended it for, though it had not failed by itself.
@@ -118,6 +118,8 @@ pub struct Case {
     /// Since when Claude itself has been trying again in this attempt, and whether somebody who
     /// looks elsewhere was told.
     pub(super) retrying: Option<(Duration, bool)>,
+    /// The wait that the service last asked for: our next try comes no earlier either.
+    pub(super) asked_wait: Option<Duration>,
 }
 
 /// What is known of the person at the keys.
@@ -148,7 +150,7 @@ impl Case {
             line: None,
             refused: super::SignInSeen::default(),
             acted: None,
-            awake: Duration::ZERO,
+            not_before: Duration::ZERO,
             exit: None,
             cut: None,
             signal: None,
@@ -156,6 +158,7 @@ impl Case {
             keys: Keys::default(),
             ours_follows: false,
             retrying: None,
+            asked_wait: None,
         }
     }
 
@@ -208,7 +211,7 @@ impl Case {
 
     /// The earliest moment for the next try.
     pub(super) fn earliest(&self) -> Duration {
-        self.acted.map_or(Duration::ZERO, |at| at + self.least_wait()).max(self.awake)
+        self.acted.map_or(Duration::ZERO, |at| at + self.least_wait()).max(self.not_before)
     }
 
     /// Keeps in mind what an attempt had done, and never less than an earlier one.

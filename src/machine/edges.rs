@@ -71,7 +71,7 @@ fn events() -> Vec<Event> {
         Event::Begin(Some(Left { session: "s".to_owned(), turn: TurnState::ToolOpen })),
         Event::TurnBegan,
         Event::TurnWorked,
-        Event::Retrying { kind: FailureKind::Api, status: Some(529) },
+        Event::Retrying { kind: FailureKind::Api, status: Some(529), asked: None },
         Event::Hung,
         Event::MovedOn,
         Event::Blind,
@@ -123,7 +123,8 @@ fn cases() -> Vec<(Case, Moment)> {
             let mut numbers = std::iter::repeat_with(|| random.u32(..));
             let visited = lived(means, &mut numbers, true).visited.unwrap_or_default();
             for (case, now) in visited {
-                let name = (case.state().name(), case.living, means.asks, means.attended);
+                let fixes = matches!(case.state(), State::Ending(remedy) if remedy.rung.is_fix());
+                let name = (case.state().name(), case.living, means.asks, means.attended, fixes);
                 let cases = kept.entry(name).or_default();
                 if cases.len() < KEPT {
                     cases.push((case, now));

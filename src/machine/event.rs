@@ -30,6 +30,8 @@ pub enum Event {
         kind: FailureKind,
         /// The HTTP status, if it told.
         status: Option<u16>,
+        /// The wait that the service asked for (`Retry-After`), if it did.
+        asked: Option<Duration>,
     },
     /// Nothing has moved in the child for as long as `watch.hang_after`.
     Hung,

@@ -204,7 +204,8 @@ fn surprise(dice: &mut Dice<'_>, world: &mut World) {
         }
         16 => {
             let status = dice.one(&[None, Some(529)]);
-            world.hears(Event::Retrying { kind: any_kind(dice, world.wall), status });
+            let asked = status.map(|_| Duration::from_secs(45));
+            world.hears(Event::Retrying { kind: any_kind(dice, world.wall), status, asked });
         }
         17 => world.hears(dice.one(&[Event::Hung, Event::MovedOn, Event::Blind])),
         // What comes too late, or was never asked for.

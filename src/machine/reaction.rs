@@ -56,7 +56,10 @@ impl Reaction<'_> {
             Event::TurnBegan => self.turn_began(),
             Event::TurnWorked => self.turn_worked(),
             Event::ChildEnded(end) => self.child_ended(end),
-            Event::Retrying { kind, status } => self.retrying(kind, status),
+            Event::Retrying { kind, status, asked } => {
+                self.case.asked_wait = asked;
+                self.retrying(kind, status);
+            }
             Event::Hung => self.cut(FailureKind::Hang),
             Event::Typed(key) => self.typed(key),
             Event::MovedOn => self.drop_plan("another session is on screen"),

@@ -40,7 +40,7 @@ fn a_start_that_refuses_what_we_added_is_made_once_more_without_it() {
         world.refuses_ours(1);
         assert_eq!((world.tries(), world.code()), (2, Some(1)), "that one is as the user wrote it");
         // what began, or was typed, is not begun again
-        let retrying = Event::Retrying { kind: FailureKind::Api, status: None };
+        let retrying = Event::Retrying { kind: FailureKind::Api, status: None, asked: None };
         for event in [Event::TurnBegan, Event::Typed(Key::Text), retrying] {
             let mut world = World::launched(policy(), means);
             world.hears(event);
@@ -191,6 +191,19 @@ fn a_signal_to_a_living_child_is_its_end_and_never_called_a_recovery() {
     world.hears(Event::Signal(TERM));
     world.ends(0);
     assert_eq!((world.code(), world.told(Occasion::Recovered)), (Some(0), 0));
+}
+
+#[test]
+fn a_wait_that_the_service_asked_for_is_kept_whatever_a_look_says() {
+    let mut world = World::launched(policy(), Means::HEADLESS);
+    let (status, asked) = (Some(503), Some(30 * SECOND));
+    world.hears(Event::Retrying { kind: FailureKind::Api, status, asked });
+    world.fails(FailureKind::Api, UNTOUCHED);
+    world.hears(Event::Up);
+    world.pass(29 * SECOND);
+    assert_eq!(world.tries(), 1);
+    world.goes_on(Reading::Up, 3);
+    assert_eq!(world.tries(), 2);
 }
 
 #[test]

@@ -105,9 +105,9 @@ pub(super) async fn attempt(
                     // An error is heard of when all is written.
                     let _ = output.take(&bytes, &mut stdout);
                     may_refuse &= !output.shows_all();
-                    output.retrying().map(|(_, status)| {
+                    output.retrying().map(|(status, asked)| {
                         let status = status.and_then(|code| u16::try_from(code).ok());
-                        Event::Retrying { kind: FailureKind::Api, status }
+                        Event::Retrying { kind: FailureKind::Api, status, asked }
                     })
                 }
                 Happening::Ended(exit) => break exit,
@@ -239,7 +239,7 @@ impl Watched {
         retrying.at.filter(|at| *at >= self.began)?;
         let limit = FailureKind::UsageLimit { resets: tail.resets };
         let kind = if tail.resets.is_some() { limit } else { FailureKind::Api };
-        Some(Event::Retrying { kind, status: retrying.status })
+        Some(Event::Retrying { kind, status: retrying.status, asked: retrying.asked })
     }
 }
 

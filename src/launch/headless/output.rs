@@ -3,10 +3,12 @@
 //! the failing ones are. Pure but for the writer it is given.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::claude::args::OutputFormat;
+use crate::claude::retries;
 
 /// Collects one attempt's output after another.
 #[derive(Debug)]
@@ -36,8 +38,8 @@ pub struct Attempt {
     pub used_tool: bool,
     /// When the plan limit that was met lifts (Unix seconds).
     pub resets: Option<i64>,
-    /// Claude itself is retrying: attempt, status.
-    pub retrying: Option<(u64, Option<u64>)>,
+    /// Claude itself is retrying: status, and the wait that the service asked for.
+    pub retrying: Option<(Option<u64>, Option<Duration>)>,
 }
 
 impl Output {
@@ -77,8 +79,8 @@ impl Output {
                 return Ok(());
             }
             (Some("system"), Some("api_retry")) => {
-                let attempt = value["attempt"].as_u64().unwrap_or_default();
-                self.attempt.retrying = Some((attempt, value["error_status"].as_u64()));
+                let asked = retries::asked_wait(&value["attempt"], &value["retry_delay_ms"]);
+                self.attempt.retrying = Some((value["error_status"].as_u64(), asked));
             }
             (Some("assistant"), _) if value.get("error").is_some_and(|error| !error.is_null()) => {
                 self.held.extend_from_slice(line);
@@ -109,9 +111,10 @@ impl Output {
         self.format == OutputFormat::StreamJson
     }
 
-    /// The request that Claude itself is repeating, if it said that it is: attempt, status.
+    /// The request that Claude itself is repeating, if it said that it is: status, and the wait
+    /// that the service asked for.
     #[must_use]
-    pub fn retrying(&self) -> Option<(u64, Option<u64>)> {
+    pub fn retrying(&self) -> Option<(Option<u64>, Option<Duration>)> {
         self.attempt.retrying
     }
 
@@ -179,7 +182,7 @@ mod tests {
             output.take(slice, &mut out).expect("a vector takes all");
         }
         let attempt = output.ended();
-        assert_eq!(attempt.retrying, Some((2, Some(500))));
+        assert_eq!(attempt.retrying, Some((Some(500), None)));
         assert!(!attempt.answered && attempt.result.is_some());
         output.discard();
         output.take(lines(&[INIT, ANSWER, GOOD]).as_bytes(), &mut out).expect("taken");

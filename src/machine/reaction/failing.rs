@@ -162,6 +162,10 @@ impl Reaction<'_> {
             // A limit lifts by the calendar; every other wait is spread.
             if resets(failure.kind).is_none_or(|resets| resets <= self.now.wall) {
                 *after = case.policy.curve.jittered(*after, &mut case.random);
+                if let Some(asked) = case.asked_wait.take() {
+                    *after = (*after).max(asked);
+                    case.not_before = case.not_before.max(self.now.at + asked);
+                }
             }
             let remedy = Remedy { failure: failure.clone(), rung: *rung };
             proof = case.living || case.how_to_start(&remedy, true).is_some();
@@ -227,7 +231,7 @@ impl Reaction<'_> {
 
     fn wait(&mut self, remedy: Remedy, after: Duration) {
         let since = self.now.at;
-        let due = (since + after).max(self.case.awake);
+        let due = (since + after).max(self.case.not_before);
         self.case.state = State::Waiting { remedy, since, due, up: false, claimed: false };
         self.arm();
     }
@@ -336,8 +340,8 @@ impl Reaction<'_> {
     /// The network is not back at once, and many machines wake at the same hour.
     pub(super) fn slept(&mut self) {
         let share = 1.0 + self.case.random.f64() / 2.0;
-        self.case.awake = self.now.at + self.case.policy.after_wake.mul_f64(share);
-        let awake = self.case.awake;
+        self.case.not_before = self.now.at + self.case.policy.after_wake.mul_f64(share);
+        let awake = self.case.not_before;
         let ends = self.case.horizon_ends(self.now.at);
         match &mut self.case.state {
             State::Waiting { .. } if self.now.at >= ends => self.wait_over(Reading::Unknown),
