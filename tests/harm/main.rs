@@ -8,6 +8,7 @@ mod again;
 mod awake;
 mod ends;
 mod kit;
+mod lines;
 mod ordinary;
 mod outside;
 mod refused;
