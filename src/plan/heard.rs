@@ -43,10 +43,13 @@ impl Heard {
         self.permission_mode.learn(event.permission_mode.as_deref());
     }
 
-    /// Learns the permission mode that the transcript names last: where no hook tells, and where
-    /// it was changed since the last one.
+    /// Learns the permission mode that the screen shows, or the transcript names, last: where no
+    /// hook tells, and where it was changed since the last one.
     pub fn learn_last_mode(&mut self, mode: Option<String>) {
-        self.permission_mode.last = mode.or(self.permission_mode.last.take());
+        let last = &mut self.permission_mode.last;
+        if mode.as_deref().map(name) != last.as_deref().map(name) {
+            *last = mode.or(last.take());
+        }
     }
 
     /// The user's arguments with what was changed since, as far as it was; the rest stays in
@@ -57,10 +60,7 @@ impl Heard {
             user = user.without("--model");
             now.extend(["--model".into(), model.into()]);
         }
-        // One mode has two names.
-        let name =
-            |mode: &str| if mode == "manual" { "default".to_owned() } else { mode.to_owned() };
-        let given = user.value("--permission-mode").map(|mode| name(&mode));
+        let given = user.value("--permission-mode").map(|mode| name(&mode).to_owned());
         let bypasses = user.has(BYPASS).then(|| "bypassPermissions".to_owned());
         let mode = match given.or(bypasses) {
             Some(given) => self.permission_mode.last.as_deref().filter(|last| name(last) != given),
@@ -73,6 +73,11 @@ impl Heard {
         }
         (now, user)
     }
+}
+
+/// One mode has two names.
+fn name(mode: &str) -> &str {
+    if mode == "manual" { "default" } else { mode }
 }
 
 /// Starts without asking for permissions, whatever `--permission-mode` says.

@@ -72,7 +72,7 @@ impl Run {
         self.plan.message = if is_typable(&named).is_ok() { named } else { base.to_owned() };
     }
 
-    pub(super) fn transcript(&self) -> Option<PathBuf> {
+    fn transcript(&self) -> Option<PathBuf> {
         transcript::find(&self.claude_dir, self.session.as_deref()?)
     }
 

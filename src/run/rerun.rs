@@ -39,10 +39,7 @@ impl Run {
 
     /// Claude is started as the user wrote it: what we had added was refused.
     pub(super) fn leave_ours_out(&mut self) {
-        tracing::warn!(
-            left_out = ?self.plan.additions(),
-            "the start failed because of what was added to it, and is repeated without"
-        );
+        tracing::warn!("the start failed for what was added to it, and is repeated without");
         self.plan = self.plan.as_written();
         self.session = match &self.plan.session {
             SessionPlan::Resume(id) => Some(id.clone()),
@@ -156,10 +153,6 @@ impl Run {
 
     fn resume(&mut self, continuation: Continuation) {
         if let Some(session) = self.session.clone() {
-            if self.case.means().attended {
-                let tail = self.transcript().and_then(|path| transcript::tail(&path).ok());
-                self.plan.heard.learn_last_mode(tail.and_then(|tail| tail.permission_mode));
-            }
             self.plan = self.plan.resume(&session, continuation);
         }
     }

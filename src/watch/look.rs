@@ -10,6 +10,14 @@ use super::spoken;
 /// The rule above and below the input box is recognised by this many cells.
 const RULE_CELLS: u16 = 4;
 
+/// What the footer says of a permission mode, and its value for the flag.
+const MODES: [(&str, &str); 4] = [
+    ("plan mode on", "plan"),
+    ("accept edits on", "acceptEdits"),
+    ("auto mode on", "auto"),
+    ("manual mode on", "manual"),
+];
+
 /// What the window title says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Title {
@@ -118,6 +126,8 @@ pub struct Look {
     pub signed_out: bool,
     /// The vim mode, if the footer names one.
     pub vim: Option<VimMode>,
+    /// The permission mode, if the footer names one; never the one that asks for nothing.
+    pub permission_mode: Option<&'static str>,
     /// A full-screen view is on.
     pub alternate_screen: bool,
 }
@@ -150,6 +160,8 @@ impl Look {
         } else {
             None
         };
+        let named = MODES.iter().find(|(words, _)| says(words));
+        look.permission_mode = named.map(|(_, mode)| *mode);
         look
     }
 

@@ -75,7 +75,7 @@ fn line(flags: &[Flag], random: &mut fastrand::Rng) -> Vec<String> {
         match (takes.starts_with('<'), takes.ends_with("...>")) {
             (false, _) => line.push(flag.clone()),
             (true, _) if attached && flag.starts_with("--") => {
-                line.push(format!("{flag}={}", value()))
+                line.push(format!("{flag}={}", value()));
             }
             (true, many) => {
                 line.push(flag.clone());

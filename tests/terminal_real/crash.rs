@@ -78,11 +78,12 @@ fn a_killed_claude_comes_back_in_the_mode_that_the_session_had_last() {
         }
         plans(terminal);
     };
-    // as it was started; as a hook tells; as the transcript alone tells
-    for (args, hooks, changes) in [
-        (&["--permission-mode=plan"][..], true, false),
-        (&[], true, true),
-        (&["--permission-mode", "default"], false, true),
+    // as it was started; as a hook tells; as the transcript tells; as the screen alone tells
+    for (args, hooks, [before, after]) in [
+        (&["--permission-mode=plan"][..], true, [false, false]),
+        (&[], true, [true, false]),
+        (&["--permission-mode", "default"], false, [true, false]),
+        (&[], true, [false, true]),
     ] {
         let desk = Desk::new(SignIn::Valid);
         if !hooks {
@@ -90,11 +91,14 @@ fn a_killed_claude_comes_back_in_the_mode_that_the_session_had_last() {
         }
         desk.service.answer(slow());
         let terminal = desk.sit_down(args);
-        if changes {
+        if before {
             to_plan_mode(&terminal);
         }
         submit(&terminal, "hello");
         desk.service.wait_for_count(SOON, RequestKind::Turn, 1);
+        if after {
+            to_plan_mode(&terminal);
+        }
         kill_in_mid_turn(&desk, 1, 1);
         desk.service.answer(Answer::text(HELLO));
         terminal.wait_for_text(SOON, "claude-safe: Claude crashed");

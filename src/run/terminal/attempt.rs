@@ -368,7 +368,9 @@ impl Attempt<'_, '_> {
         let sign_in = self.run.sign_in_seen();
         let mut contained = std::mem::take(&mut self.contained);
         let read = contained.run(|| {
-            let (_, read) = self.look();
+            let (look, read) = self.look();
+            let seen = look.permission_mode.map(str::to_owned);
+            self.run.plan.heard.learn_last_mode(seen.or(read.tail.permission_mode.clone()));
             let words = (!self.ready).then(|| self.screen.text());
             let rules = &self.run.rules;
             let now = Instant::now();
