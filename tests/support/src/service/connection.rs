@@ -13,8 +13,9 @@ use serde_json::json;
 use super::api::Ending;
 use super::http::{Message, Reply, Wire};
 use super::log::{Request, RequestKind};
+use super::reply::classify;
 use super::script::{Answer, Behaviour, ErrorReply};
-use super::{Endpoint, Service, classify};
+use super::{Endpoint, Service};
 
 /// Serves a connection until either side ends it.
 pub(super) fn serve(service: &Service, socket: &Arc<TcpStream>) -> io::Result<()> {
