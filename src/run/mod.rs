@@ -107,8 +107,8 @@ struct Run {
     job: Option<jobs::Job>,
     /// Claude was started at least once.
     had_child: bool,
-    /// A transcript that was moved away, and where to: see `rerun`.
-    aside: Option<(PathBuf, PathBuf)>,
+    /// The transcripts that were moved away for as long as the run lasts.
+    aside: Vec<rerun::Aside>,
 }
 
 /// How the service is looked at.
@@ -185,7 +185,7 @@ impl Run {
         /// Others learn of it within this, or not at all.
         const TELLING: Duration = Duration::from_secs(1);
         let _ = tokio::time::timeout(TELLING, self.doing.finish()).await;
-        self.put_back();
+        self.aside.clear();
         self.note_looks(&Health::default());
         let (code, outcome) = (end.code(), Some(end.outcome()));
         self.journal.record(journal::Event::RunEnded { code, child, outcome });

@@ -113,7 +113,7 @@ fn run_in(dir: &std::path::Path, night: &Night, horizon: &str) -> Run {
         session: Some(id),
         before: None,
         job: None,
-        aside: None,
+        aside: Vec::new(),
         had_child: false,
         config,
     }

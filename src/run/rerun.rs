@@ -1,6 +1,7 @@
 //! The next launch's plan. In: how the machine wants claude to be started. Out: the run's plan,
 //! edited; which conversation it is, is learned.
 
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::Run;
@@ -119,7 +120,7 @@ impl Run {
     /// the run if no later attempt has written it anew.
     fn set_aside(&mut self, session: &str) -> bool {
         let Some(path) = transcript::find(&self.claude_dir, session) else { return false };
-        let aside = self.dir.join("attempt.jsonl");
+        let aside = self.dir.join(format!("{session}.jsonl"));
         let copied = || -> std::io::Result<bool> {
             let bytes = std::fs::read(&path)?;
             crate::paths::write_private(&aside, &bytes)?;
@@ -128,17 +129,10 @@ impl Run {
         if !copied().is_ok_and(|same| same) || std::fs::remove_file(&path).is_err() {
             return false;
         }
-        self.aside = Some((path, aside));
-        true
-    }
-
-    /// Puts a transcript back that no later attempt has written anew; a copy of one that it has
-    /// holds nothing of its own.
-    pub(super) fn put_back(&mut self) {
-        let Some((path, aside)) = self.aside.take() else { return };
-        if path.exists() || std::fs::copy(&aside, &path).is_ok() {
-            let _ = std::fs::remove_file(aside);
+        if self.aside.iter().all(|known| known.live != path) {
+            self.aside.push(Aside { live: path, copy: aside });
         }
+        true
     }
 
     /// Why a turn that was begun cannot be carried on by another attempt as if it were the same.
@@ -162,4 +156,19 @@ impl Run {
 /// could be counted on, and is never resumed.
 pub(super) fn in_a_session() -> bool {
     std::env::var_os(CHILD_SESSION).is_some_and(|value| !value.is_empty())
+}
+
+/// A transcript that was moved away, and comes back when this goes: unless a later attempt has
+/// written it anew, whose copy holds nothing of its own.
+pub(super) struct Aside {
+    live: PathBuf,
+    copy: PathBuf,
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if self.live.exists() || std::fs::copy(&self.copy, &self.live).is_ok() {
+            let _ = std::fs::remove_file(&self.copy);
+        }
+    }
 }

@@ -297,7 +297,7 @@ fn prepare(
         session: None,
         before: None,
         job: None,
-        aside: None,
+        aside: Vec::new(),
         had_child: false,
         plan,
         user,
