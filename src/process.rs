@@ -1,6 +1,8 @@
 //! The processes of this machine: who lives, who started whom, and the end of a whole tree.
-//! In: a process number. Out: what the kernel tells. Linux is asked through `/proc`; where that
-//! cannot be, a number alone must do, and only the process group is known.
+//! In: a process number. Out: what the kernel tells, through `/proc` on Linux and `ps` elsewhere.
+
+#[cfg(any(test, not(target_os = "linux")))]
+mod by_ps;
 
 use std::io;
 use std::process::{Output, Stdio};
@@ -11,6 +13,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::process::Command;
+
+#[cfg(not(target_os = "linux"))]
+use by_ps as system;
 
 /// The kernel's clock and the calendar's may be this far apart.
 const SLACK: SignedDuration = SignedDuration::from_secs(10);
@@ -24,13 +29,30 @@ pub struct Process {
     pub parent: i32,
     /// Its session's.
     pub session: i32,
-    /// When it started, counted from the machine's start (kernel ticks): tells two processes of
-    /// one number apart.
-    pub started: u64,
-    /// The CPU time that it and its ended children used.
+    /// When it started: tells two processes of one number apart.
+    pub started: Start,
+    /// The CPU time that it used; on Linux its ended children's too.
     pub cpu: Duration,
     /// It has ended and waits for its parent to take note.
     pub ended: bool,
+}
+
+/// The start of a process, as the system counts it.
+// each knows one of them
+#[allow(dead_code)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Since the machine's own start (kernel ticks).
+    Ticks(u64),
+    /// Since 1970 (seconds).
+    Second(i64),
+}
+
+impl Process {
+    /// Whether both are one process, whatever it has done in between.
+    fn is(&self, other: &Self) -> bool {
+        (self.pid, self.started) == (other.pid, other.started)
+    }
 }
 
 /// Whether the process that wrote something at `wrote` still lives under this number. One that
@@ -83,53 +105,60 @@ impl Tree {
     /// As it is now, the root first.
     #[must_use]
     pub fn of(root: i32) -> Self {
-        let all = all().unwrap_or_default();
-        let mut found: Vec<Process> = all.iter().filter(|p| p.pid == root).copied().collect();
+        Self::among(&all().unwrap_or_default(), root)
+    }
+
+    fn among(all: &[Process], root: i32) -> Self {
+        let mut tree = Self(all.iter().filter(|process| process.pid == root).copied().collect());
         let mut next = 0;
-        while let Some(above) = found.get(next).copied() {
-            let below = all.iter().filter(|p| p.parent == above.pid || p.session == above.pid);
-            for process in below {
-                if !found.contains(process) {
-                    found.push(*process);
-                }
-            }
+        while let Some(above) = tree.0.get(next).copied() {
+            tree.take(all, |process| process.parent == above.pid || process.session == above.pid);
             next += 1;
         }
-        Self(found)
+        tree
+    }
+
+    /// Takes in what belongs to it and is not in it yet.
+    fn take(&mut self, all: &[Process], belongs: impl Fn(&Process) -> bool) {
+        for process in all.iter().filter(|process| belongs(process)) {
+            if !self.0.iter().any(|member| member.is(process)) {
+                self.0.push(*process);
+            }
+        }
     }
 
     /// Takes in what has joined since: what is below the root now, and whatever is in a session
     /// that one of the tree leads, its parent gone or not.
     pub fn grow(&mut self) {
-        for member in self.0.clone().iter().filter(|member| still_there(member)) {
-            for process in Self::of(member.pid).0 {
-                if !self.0.contains(&process) {
-                    self.0.push(process);
-                }
-            }
+        let all = all().unwrap_or_default();
+        for member in living(&self.0, &all) {
+            let below = Self::among(&all, member.pid);
+            self.take(&below.0, |_| true);
         }
-        for process in all().unwrap_or_default() {
-            let led = self.0.iter().any(|member| {
-                // A leader's number is not given away while its session has members.
-                member.pid == process.session && member.session == member.pid
-            });
-            if led && !self.0.contains(&process) {
-                self.0.push(process);
-            }
-        }
+        let members = self.0.clone();
+        self.take(&all, |process| {
+            // A leader's number is not given away while its session has members.
+            members.iter().any(|one| one.pid == process.session && one.session == one.pid)
+        });
     }
 
     /// Kills what is left of it but the root. A number that another process has by now is spared.
     pub fn kill_below(&self) {
-        for process in self.0.iter().skip(1).filter(|process| still_there(process)) {
+        let below = self.0.get(1..).unwrap_or_default();
+        if below.is_empty() {
+            return;
+        }
+        for process in living(below, &all().unwrap_or_default()) {
             // It may have ended meanwhile.
             let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
         }
     }
 }
 
-fn still_there(process: &Process) -> bool {
-    system::one(process.pid).is_some_and(|now| now.started == process.started && !now.ended)
+/// Those of them that are still there.
+fn living(some: &[Process], all: &[Process]) -> Vec<Process> {
+    let lives = |process: &Process| all.iter().any(|now| now.is(process) && !now.ended);
+    some.iter().filter(|process| lives(process)).copied().collect()
 }
 
 /// Kills `child`, its group, its session and its descendants. The caller has not reaped `child`
@@ -183,7 +212,7 @@ mod system {
     use procfs::Current as _;
     use procfs::process::{Stat, all_processes};
 
-    use super::Process;
+    use super::{Process, Start};
 
     pub(super) fn all() -> io::Result<Vec<Process>> {
         let all = all_processes().map_err(io::Error::other)?;
@@ -202,14 +231,15 @@ mod system {
             pid: stat.pid,
             parent: stat.ppid,
             session: stat.session,
-            started: stat.starttime,
+            started: Start::Ticks(stat.starttime),
             cpu: Duration::from_millis(millis(ticks)),
             ended: matches!(stat.state, 'Z' | 'X'),
         }
     }
 
     /// When that was by the calendar.
-    pub(super) fn calendar(started: u64) -> Option<Timestamp> {
+    pub(super) fn calendar(started: Start) -> Option<Timestamp> {
+        let Start::Ticks(started) = started else { return None };
         let up = procfs::Uptime::current().ok()?.uptime_duration();
         let age = up.saturating_sub(Duration::from_millis(millis(started)));
         Some(Timestamp::now() - SignedDuration::try_from(age).ok()?)
@@ -217,27 +247,6 @@ mod system {
 
     fn millis(ticks: u64) -> u64 {
         ticks.saturating_mul(1000) / procfs::ticks_per_second().max(1)
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-mod system {
-    use std::io;
-
-    use jiff::Timestamp;
-
-    use super::Process;
-
-    pub(super) fn all() -> io::Result<Vec<Process>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    pub(super) fn one(_pid: i32) -> Option<Process> {
-        None
-    }
-
-    pub(super) fn calendar(_started: u64) -> Option<Timestamp> {
-        None
     }
 }
 
@@ -251,13 +260,10 @@ mod tests {
         assert!(is_alive(own, Timestamp::now()));
         assert!(!is_alive(0, Timestamp::now()));
         assert!(!is_alive(i32::MAX, Timestamp::now()));
-        if cfg!(target_os = "linux") {
-            assert!(!is_alive(own, Timestamp::now() - SignedDuration::from_hours(24 * 365)));
-        }
+        assert!(!is_alive(own, Timestamp::now() - SignedDuration::from_hours(24 * 365)));
         assert_eq!(cpu_alone(i32::MAX), None);
     }
 
-    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_program_that_does_not_end_is_killed_with_what_it_started() {
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -279,7 +285,6 @@ mod tests {
         assert_eq!((&*output.stdout, output.status.code()), (&b"out\n"[..], Some(3)));
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn a_process_with_a_child_is_never_still() {
         let mut child = std::process::Command::new("sh")
@@ -297,6 +302,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_tree_holds_what_left_the_session_and_what_lost_its_parent() {
+        use std::collections::BTreeSet;
         use std::io::{BufRead as _, BufReader};
         use std::process::{Command, Stdio};
         let script = "setsid sh -c 'sh -c \"echo \\$\\$; exec sleep 600\" & echo $$; \
@@ -310,6 +316,9 @@ mod tests {
         let below: Vec<i32> =
             said.lines().take(2).map(|pid| pid.expect("read").parse().expect("a pid")).collect();
         let mut tree = Tree::of(root.id().cast_signed());
+        let by_ps = Tree::among(&by_ps::all().expect("ps"), root.id().cast_signed());
+        let members = |tree: &Tree| tree.0.iter().map(|one| one.pid).collect::<BTreeSet<_>>();
+        assert_eq!(members(&by_ps), members(&tree));
         root.kill().expect("ours");
         root.wait().expect("ours");
         tree.grow();

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::process;
+use crate::process::{self, Start};
 
 /// What a living Claude says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -65,7 +65,10 @@ pub fn living(claude_dir: &Path) -> io::Result<Vec<i32>> {
 fn wrote_by_the_living(claude_dir: &Path, pid: i32, wrote: SystemTime) -> bool {
     let Ok(wrote) = Timestamp::try_from(wrote) else { return process::exists(pid) };
     let started = read(claude_dir, pid).and_then(|note| note.proc_start?.parse::<u64>().ok());
-    let same = |started| process::one(pid).is_none_or(|process| process.started == started);
+    let same = |ticks| {
+        let started = process::one(pid).map(|process| process.started);
+        !matches!(started, Some(Start::Ticks(since)) if since != ticks)
+    };
     process::is_alive(pid, wrote) && started.is_none_or(same)
 }
 
@@ -99,7 +102,7 @@ mod tests {
         assert!(!elsewhere(dir.path(), "other", own + 1));
     }
 
-    /// Linux alone tells when a process started.
+    /// Linux alone counts a start as Claude's notes there do.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_note_of_one_who_had_this_number_before_is_nobodys() {
@@ -116,6 +119,7 @@ mod tests {
             elsewhere(dir.path(), "s", own + 1)
         };
         let started = process::one(own).expect("seen").started;
+        let Start::Ticks(started) = started else { panic!("{started:?}") };
         assert!(seen(r#"{"sessionId":"s"}"#, 0));
         assert!(!seen(r#"{"sessionId":"s"}"#, 3600 * 24 * 365), "written before it began");
         // The last one stopped within the slack of the times.
