@@ -265,7 +265,8 @@ fn finish(content: Content<Encoder>, found: &Found, path: &Path) -> io::Result<H
         file.set_modified(time)?;
     }
     if cfg!(not(target_os = "linux")) {
-        file.sync_all()?;
+        // On macOS `sync_all` empties the disk's own cache each time; once, at the end, will do.
+        nix::unistd::fsync(&file)?;
     }
     // The disk begins to write while the next files are compressed.
     forget_cached(&file);

@@ -22,14 +22,21 @@ pub fn sync_tree(dir: &Path) -> io::Result<()> {
     nix::unistd::syncfs(File::open(dir)?).map_err(io::Error::from)
 }
 
-/// Brings a new directory to the disk; each file was synced as it was written; the directories remain.
+/// Brings a new directory to the disk; each file was synced as it was written; the directories
+/// remain, and the disk's own cache.
 #[cfg(not(target_os = "linux"))]
 pub fn sync_tree(dir: &Path) -> io::Result<()> {
+    sync_below(dir)?;
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_below(dir: &Path) -> io::Result<()> {
     for child in std::fs::read_dir(dir)? {
         let child = child?;
         if child.file_type()?.is_dir() {
-            sync_tree(&child.path())?;
+            sync_below(&child.path())?;
         }
     }
-    File::open(dir)?.sync_all()
+    nix::unistd::fsync(File::open(dir)?).map_err(io::Error::from)
 }

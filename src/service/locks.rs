@@ -39,9 +39,10 @@ pub enum LockName<'a> {
 impl LockName<'_> {
     fn file_name(self) -> String {
         let digest = |bytes: &[u8]| blake3::hash(bytes).to_hex()[..16].to_owned();
-        let of_dir = |dir: &Path| {
-            let dir = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-            digest(dir.as_os_str().as_encoded_bytes())
+        // By what it is: a name may be written in several ways, by its case too on macOS.
+        let of_dir = |dir: &Path| match std::fs::metadata(dir) {
+            Ok(meta) => digest(format!("{}:{}", meta.dev(), meta.ino()).as_bytes()),
+            Err(_) => digest(dir.as_os_str().as_encoded_bytes()),
         };
         match self {
             Self::Probe(host) => format!("probe-{}", digest(host.as_bytes())),
@@ -179,6 +180,9 @@ mod tests {
         std::os::unix::fs::symlink(&real, &link).expect("writable");
         let _lock = try_lock(dir.path(), LockName::Launch(&real)).expect("writable");
         assert!(try_lock(dir.path(), LockName::Launch(&link)).expect("writable").is_none());
+        let renamed = dir.path().join("Real");
+        std::fs::rename(&real, &renamed).expect("writable");
+        assert!(try_lock(dir.path(), LockName::Launch(&renamed)).expect("writable").is_none());
     }
 
     #[test]
