@@ -81,6 +81,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
         .env("CLAUDE_SAFE_CLAUDE", stage.claude())
         .env("CLAUDE_SAFE_STATE_DIR", stage.0.join("state"))
         .env("CLAUDE_SAFE_CONFIG", stage.0.join("config.toml"))
+        // On a Mac the user's own sign-in would be looked at.
+        .env("CLAUDE_SAFE_CLAUDE_KEYCHAIN", "off")
         // There is no service to ask.
         .env("CLAUDE_SAFE_SERVICE_PROBE", "off")
         .env("CLAUDE_SAFE_SERVICE_STATUS_PAGE", "off");
