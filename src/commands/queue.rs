@@ -20,7 +20,7 @@ use crate::paths;
 use crate::queue::compose::{Wrong, find};
 use crate::queue::task::{State, Task};
 use crate::queue::{self, Sqlite, Store as _};
-use crate::report::words::{printable, span};
+use crate::report::tasks::TaskRow;
 
 /// Options of `queue`.
 #[derive(Debug, clap::Args)]
@@ -170,8 +170,8 @@ pub(super) fn counted(state_dir: &Path) -> String {
     format!("Queue: {} (claude-safe queue list)\n", counts.join(", "))
 }
 
-/// The tasks that ran in this time, for `report`. Empty without a queue.
-pub(super) fn of_the_night(state_dir: &Path, since: Timestamp, until: Timestamp) -> String {
+/// The tasks that ran in this time, for `report`. None without a queue.
+pub(super) fn of_the_night(state_dir: &Path, since: Timestamp, until: Timestamp) -> Vec<TaskRow> {
     let tasks = in_use(state_dir).and_then(|store| store.list(&State::ALL, None).ok());
     let (since, until) = (since.as_millisecond(), until.as_millisecond());
     let mut tasks = tasks.unwrap_or_default();
@@ -179,22 +179,18 @@ pub(super) fn of_the_night(state_dir: &Path, since: Timestamp, until: Timestamp)
         let began = task.started.is_some_and(|at| at < until);
         began && task.ended.is_none_or(|at| at >= since)
     });
-    if tasks.is_empty() {
-        return String::new();
-    }
     tasks.sort_by_key(|task| task.started);
-    let mut rows = vec![["TASKS", "", "STATE", "WORKED", "SPENT", "RUNS"].map(str::to_owned)];
-    for task in &tasks {
-        rows.push([
-            task.label(),
-            printable(&task.name),
-            task.state.name().replace('_', " "),
-            span(task.record.worked_ms),
-            format!("${:.2}", task.record.spent_usd),
-            task.record.runs.join(" "),
-        ]);
-    }
-    format!("\n{}", list::aligned(&rows))
+    let row = |task: Task| TaskRow {
+        id: task.label(),
+        name: task.name,
+        state: task.state.name(),
+        why: task.record.why,
+        worked_ms: task.record.worked_ms,
+        spent_usd: task.record.spent_usd,
+        changes: task.record.changes,
+        runs: task.record.runs,
+    };
+    tasks.into_iter().map(row).collect()
 }
 
 /// Runs a command.

@@ -51,18 +51,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let entries = journal::read(&state_dir);
     let alive = |run: &str, pid, began| runs::is_alive(&state_dir, run, pid, began);
     let night = Night::reckon(&entries, since, until, &alive);
+    let tasks = super::queue::of_the_night(&state_dir, since, until);
     if let Some(file) = &args.html {
-        let page = report::page(&night, &style.home, &style.zone);
+        let page = report::page(&night, &tasks, &style.home, &style.zone);
         write_page(file, &page).with_context(|| format!("failed to write {}", file.display()))?;
         crate::notice::say(&format!("wrote {}", file.display()));
         return Ok(ExitCode::SUCCESS);
     }
     let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &night).map_err(std::io::Error::from)
+        let mut all = serde_json::to_value(&night)?;
+        all["tasks"] = serde_json::to_value(&tasks)?;
+        serde_json::to_writer_pretty(&mut out, &all).map_err(std::io::Error::from)
     } else {
-        let tasks = super::queue::of_the_night(&paths::state_dir(), since, until);
-        write!(out, "{}{tasks}", report::report(&night, &style))
+        let tasks = report::tasks::text(&tasks);
+        let between = if tasks.is_empty() { "" } else { "\n" };
+        write!(out, "{tasks}{between}{}", report::report(&night, &style))
     }
     .and_then(|()| if args.json { writeln!(out) } else { Ok(()) })
     .context("failed to write the report")?;

@@ -18,7 +18,9 @@ fn names(store: &impl Store, states: &[State]) -> Vec<String> {
 }
 
 /// `open` opens the same store again, as another process would.
-pub(super) fn holds<S: Store>(open: &dyn Fn() -> S) {
+pub(super) fn holds<S: Store>(open: &(dyn Fn() -> S + Sync)) {
+    tasks_of_one_list_may_wait_for_each_other(open);
+    claims_are_made_once(open);
     adds_all_or_none_in_order(open);
     of_two_who_change_a_task_one_is_told(open);
     a_key_lives_once(open);
@@ -65,6 +67,51 @@ fn of_two_who_change_a_task_one_is_told<S: Store>(open: &dyn Fn() -> S) {
     assert_eq!(held, mine, "what was saved is what is read, version and all");
     mine.state = State::Removed;
     assert!(one.save(&mut mine).expect("it saves again"));
+}
+
+fn tasks_of_one_list_may_wait_for_each_other<S: Store>(open: &dyn Fn() -> S) {
+    let mut store = open();
+    let mut second = new("second");
+    second.spec.after = vec![-1];
+    let ids = store.add(&[new("first"), second]).expect("they are added");
+    let task = store.get(ids[1]).expect("it reads").expect("it is there");
+    assert_eq!(task.spec.after, [ids[0]]);
+    for id in ids {
+        let mut task = store.get(id).expect("it reads").expect("it is there");
+        task.state = State::Removed;
+        assert!(store.save(&mut task).expect("it saves"));
+    }
+}
+
+/// Each of many claims by many is made once.
+fn claims_are_made_once<S: Store>(open: &(dyn Fn() -> S + Sync)) {
+    let many: Vec<NewTask> = (0..40).map(|number| new(&number.to_string())).collect();
+    let ids = open().add(&many).expect("they are added");
+    let claimed: Vec<i64> = std::thread::scope(|scope| {
+        let claim = || {
+            let mut store = open();
+            let mut mine = Vec::new();
+            for id in &ids {
+                let mut task = store.get(*id).expect("it reads").expect("it is there");
+                if task.state == State::Queued {
+                    task.state = State::Done;
+                    task.ended = Some(1);
+                    mine.extend(store.save(&mut task).expect("it saves").then_some(*id));
+                }
+                store.add_to_note("sum", 1.0).expect("it adds");
+            }
+            mine
+        };
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(claim)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("it ends")).collect()
+    });
+    let mut once = claimed.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!((claimed.len(), once), (ids.len(), ids));
+    let sum = open().note("sum").expect("it reads").expect("it is noted");
+    assert_eq!(sum.parse(), Ok(120.0));
+    open().forget(2).expect("it forgets");
 }
 
 fn a_key_lives_once<S: Store>(open: &dyn Fn() -> S) {

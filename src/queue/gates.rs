@@ -122,7 +122,10 @@ pub fn wait(task: &Task, known: &Known) -> Option<Wait> {
         return Some(Wait::Host(theirs.clone()));
     }
     let by_limit = task.record.held_by == Some(Held::Limit);
-    if let Some(until) = task.not_before.filter(|until| *until > known.now) {
+    // A clock that was set back makes no pause longer than it was meant to be.
+    let over = |until: i64| task.record.pause_ms.is_some_and(|pause| until - known.now > pause);
+    let held = |until: &i64| *until > known.now && !over(*until);
+    if let Some(until) = task.not_before.filter(held) {
         return Some(if by_limit { Wait::Limit(until) } else { Wait::Until(until) });
     }
     for id in &task.spec.after {
@@ -222,6 +225,20 @@ mod tests {
         assert_eq!(wait(&task, &known), Some(Wait::Paused(Some(1200), "by hand".into())));
         known.paused = Some((Some(900), "by hand".into()));
         assert_eq!(wait(&task, &known), Some(Wait::Host("there".into())), "that pause is over");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_pause_longer() {
+        let mut task = task();
+        task.not_before = Some(31_000);
+        task.record.pause_ms = Some(30_000);
+        let mut known = free();
+        known.now = 1000;
+        assert_eq!(wait(&task, &known), Some(Wait::Until(31_000)));
+        known.now = -7_200_000;
+        assert_eq!(wait(&task, &known), None);
+        task.record.pause_ms = None;
+        assert_eq!(wait(&task, &known), Some(Wait::Until(31_000)), "a time of day is awaited");
     }
 
     #[test]

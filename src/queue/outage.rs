@@ -32,6 +32,8 @@ pub struct Outage {
     breaker: Rc<Breaker>,
     endpoints: Endpoints,
     environment: Arc<Environment>,
+    /// Whether it may be looked at (`service.probe`).
+    probes: bool,
     phase: Phase,
     tries: u32,
 }
@@ -39,8 +41,9 @@ pub struct Outage {
 /// Forgets what is known of an account's usage limit.
 pub fn lift_limit(state_dir: &Path, account: &str) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    runtime
-        .block_on(Outage::new(state_dir).breaker().limited(account, jiff::Timestamp::UNIX_EPOCH));
+    runtime.block_on(
+        Outage::new(state_dir, false).breaker().limited(account, jiff::Timestamp::UNIX_EPOCH),
+    );
     Ok(())
 }
 
@@ -57,13 +60,13 @@ enum Phase {
 
 impl Outage {
     /// Knows nothing yet.
-    pub fn new(state_dir: &Path) -> Self {
+    pub fn new(state_dir: &Path, probes: bool) -> Self {
         let cwd: PathBuf = std::env::current_dir().unwrap_or_default();
         let environment =
             Arc::new(Environment::of_claude(&ClaudeArgs::parse(&[]), None, &cwd, false));
         let endpoints = endpoint::in_use(&*environment);
         let breaker = Rc::new(Breaker::open(state_dir, endpoints.key()));
-        Self { breaker, endpoints, environment, phase: Phase::None, tries: 0 }
+        Self { breaker, endpoints, environment, probes, phase: Phase::None, tries: 0 }
     }
 
     /// The breaker that all runs share.
@@ -95,10 +98,11 @@ impl Outage {
         self.tries += 1;
         let (breaker, environment) = (Rc::clone(&self.breaker), Arc::clone(&self.environment));
         let endpoints: Vec<Endpoint> = self.endpoints.iter().cloned().collect();
+        let probes = self.probes;
         let wait = async move {
             let look = HttpLook::on_demand(move || Network::from_env(&*environment));
             tokio::select! {
-                _ = until_up(&look, &breaker, &endpoints, |_| {}) => {}
+                _ = until_up(&look, &breaker, &endpoints, |_| {}), if probes => {}
                 () = tokio::time::sleep(after) => {}
             }
         };

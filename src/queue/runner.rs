@@ -2,6 +2,7 @@
 //! store, and everything that wakes it. Out: an exit code. One runner per user and host; its
 //! runs outlive it, and the next one goes on with them.
 
+mod awake;
 mod booking;
 mod starting;
 
@@ -61,6 +62,7 @@ pub struct Runner {
     unwritten: Vec<(Id, Ended)>,
     leaving: watch::Sender<bool>,
     outage: Outage,
+    awake: awake::Awake,
     notifier: Notifier,
     /// Tasks in a row that failed at once.
     quick: Vec<String>,
@@ -69,6 +71,8 @@ pub struct Runner {
     /// Something has run since the queue was last empty.
     busy: bool,
     told: Option<String>,
+    /// What could not be done, as it was last said.
+    trouble: Option<String>,
     _lock: Lock,
 }
 
@@ -95,7 +99,9 @@ impl Runner {
         let notifier = Notifier::new(&config, "queue", false);
         Self {
             owner: super::owner(&config),
-            outage: Outage::new(&state_dir),
+            outage: Outage::new(&state_dir, config.values.service.probe),
+            awake: awake::Awake::new(config.values.queue.inhibit_sleep),
+            trouble: None,
             notifier,
             jobs: options.jobs,
             until_empty: options.until_empty,
@@ -125,7 +131,12 @@ impl Runner {
             tracing::warn!(%error, "history is not shortened");
         }
         loop {
-            let wake = match self.step().await {
+            let step = self.step().await;
+            self.awake.keep(!self.running.is_empty());
+            if step.is_ok() && self.trouble.take().is_some() {
+                say("the queue can be used again");
+            }
+            let wake = match step {
                 Ok(Some(wake)) => wake,
                 Ok(None) => return Ok(self.leave_when_told().await),
                 Err(StoreError::Damaged(_)) => {
@@ -135,7 +146,11 @@ impl Runner {
                 Err(error @ StoreError::Newer { .. }) => return Err(error.into()),
                 Err(error) => {
                     // A full disk, a lock that is held: what runs goes on.
-                    say(&error.to_string());
+                    let text = error.to_string();
+                    if self.trouble.as_ref() != Some(&text) {
+                        say(&text);
+                        self.trouble = Some(text);
+                    }
                     Instant::now() + WRITE_AGAIN
                 }
             };

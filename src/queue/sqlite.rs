@@ -158,11 +158,19 @@ fn tell(path: &Path, error: &rusqlite::Error) -> StoreError {
             StoreError::Damaged(path.display().to_string())
         }
         Some(ErrorCode::DiskFull) => StoreError::Full,
+        // Its files beside the database cannot be made on a full disk, which it says so.
+        Some(ErrorCode::SystemIoFailure) if is_full(path) => StoreError::Full,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             StoreError::Other(format!("another process has {} to itself", path.display()))
         }
         _ => StoreError::Other(format!("{}: {error}", path.display())),
     }
+}
+
+/// Whether the disk that this lies on has no room.
+fn is_full(path: &Path) -> bool {
+    let dir = path.parent().unwrap_or(path);
+    nix::sys::statvfs::statvfs(dir).is_ok_and(|disk| disk.blocks_available() == 0)
 }
 
 fn task(row: &Row<'_>) -> rusqlite::Result<Task> {

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 /// The number in `q7`.
@@ -114,6 +115,11 @@ pub struct Record {
     pub worktree: Option<PathBuf>,
     /// The commit that the worktree began with.
     pub base: Option<String>,
+    /// The machine's own clock when its last run began (milliseconds since it was started): the
+    /// calendar may be set meanwhile.
+    pub uptime_ms: u64,
+    /// `not_before` is a pause of ours, of this length (milliseconds), and no time of day.
+    pub pause_ms: Option<i64>,
     /// Where in its log its last run began (bytes).
     pub log_from: u64,
     /// What it changed there, for people.
@@ -212,6 +218,17 @@ pub fn token() -> String {
 #[must_use]
 pub fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
+}
+
+/// How long ago the machine was started, its sleep included (milliseconds).
+#[must_use]
+pub fn uptime_ms() -> u64 {
+    #[cfg(target_os = "linux")]
+    const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
+    let now = clock_gettime(CLOCK).map(std::time::Duration::from).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The first words of a prompt, for a task without a name.

@@ -68,6 +68,7 @@ pub fn book(task: &mut Task, end: &End, now: i64) -> Effect {
     record.spent_usd += end.spent_usd;
     record.worked_ms += end.worked_ms;
     record.held_by = None;
+    record.pause_ms = None;
     record.why = None;
     let spent = record.spent_usd;
     if record.stopped {
@@ -120,7 +121,7 @@ pub fn book(task: &mut Task, end: &End, now: i64) -> Effect {
             task.record.held_by = Some(Held::Service);
             // Someone else is at it: there is nothing to learn about the service.
             if end.failure.is_none() {
-                task.not_before = Some(now + RETRY_AFTER_MS);
+                pause(task, now);
                 return Effect::None;
             }
             return Effect::ServiceDown;
@@ -141,6 +142,11 @@ pub fn over(spent: f64, cap: f64) -> bool {
     spent >= cap - 0.005
 }
 
+fn pause(task: &mut Task, now: i64) {
+    task.not_before = Some(now + RETRY_AFTER_MS);
+    task.record.pause_ms = Some(RETRY_AFTER_MS);
+}
+
 fn needs(task: &mut Task, now: i64, why: &str) {
     task.state = State::NeedsYou;
     task.ended = Some(now);
@@ -152,7 +158,7 @@ fn failed(task: &mut Task, now: i64, why: &str) {
     task.record.why = Some(why.to_owned());
     if task.record.failures <= task.spec.retries {
         task.state = State::Queued;
-        task.not_before = Some(now + RETRY_AFTER_MS);
+        pause(task, now);
     } else {
         task.state = State::Failed;
         task.ended = Some(now);

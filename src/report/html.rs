@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::night::Night;
 use super::svg::timeline;
+use super::tasks::{TaskRow, section};
 use super::text::facts;
 use super::track::{Ending, Phase, State, Track};
 use super::words::{moment, place, printable, short, span};
@@ -37,7 +38,7 @@ pub(super) fn escaped(text: &str) -> String {
 
 /// The page.
 #[must_use]
-pub fn page(night: &Night, home: &Path, zone: &TimeZone) -> String {
+pub fn page(night: &Night, tasks: &[TaskRow], home: &Path, zone: &TimeZone) -> String {
     let day = |at: Timestamp| at.to_zoned_datetime(zone.clone()).strftime("%A %-d %B %Y, %H:%M");
     let length = night.until.duration_since(night.since).unsigned_abs();
     let mut page = format!(
@@ -53,6 +54,7 @@ pub fn page(night: &Night, home: &Path, zone: &TimeZone) -> String {
         short(length),
     );
     tiles(&mut page, night);
+    section(&mut page, tasks, &|id| night.runs.iter().any(|run| run.run == id));
     if !night.runs.is_empty() {
         page.push_str(
             "<section aria-labelledby=\"timeline\">\n<h2 id=\"timeline\">Timeline</h2>\n",

@@ -5,6 +5,7 @@ mod html;
 mod night;
 mod story;
 mod svg;
+pub mod tasks;
 mod text;
 mod timeline;
 mod track;

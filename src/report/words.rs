@@ -35,6 +35,25 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// Columns as wide as their widest cell; the last is not filled up.
+#[must_use]
+pub fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let fill = width.saturating_sub(cell.chars().count());
+            line.extend([" ", cell, &" ".repeat(fill), " "]);
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
 /// A directory, `~` for the home, at most `most` characters: its end tells the most.
 #[must_use]
 pub fn place(path: &Path, home: &Path, most: usize) -> String {

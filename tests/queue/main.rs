@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod commands;
+mod faults;
 mod kills;
 mod night;
+mod recipes;
 mod runner;
 
 use std::path::PathBuf;
@@ -124,6 +126,17 @@ impl Desk {
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect()
+    }
+
+    /// Makes a git repository of the directory that tasks are handed in from.
+    fn repository(&self) -> PathBuf {
+        let me = ["-c", "user.name=x", "-c", "user.email=x@x.invalid"];
+        let first = ["commit", "--quiet", "--allow-empty", "-m", "x"];
+        let commit: Vec<&str> = me.into_iter().chain(first).collect();
+        for args in [&["init", "--quiet", "-b", "main"][..], &commit] {
+            assert!(self.sandbox.command("git").args(args).status().unwrap().success());
+        }
+        self.sandbox.project()
     }
 
     fn file(&self, name: &str) -> PathBuf {

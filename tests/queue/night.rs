@@ -39,22 +39,7 @@ fn a_night_with_an_outage_and_a_limit_ends_with_every_task_done_once() {
         }
     });
     let desk = Desk { sandbox };
-    for args in [
-        &["init", "--quiet", "-b", "main"][..],
-        &[
-            "-c",
-            "user.name=x",
-            "-c",
-            "user.email=x@x.invalid",
-            "commit",
-            "--quiet",
-            "--allow-empty",
-            "-m",
-            "x",
-        ],
-    ] {
-        assert!(desk.sandbox.command("git").args(args).status().unwrap().success());
-    }
+    desk.repository();
     // The first one asks, and is sent away by a limit; then the API is down.
     service.set_api(Behaviour::usage_limit("five_hour", seconds_from_now(30)));
     for number in 1..=tasks {

@@ -187,23 +187,7 @@ fn two_tasks_that_fail_at_once_pause_the_queue_and_people_are_told() {
 #[test]
 fn a_worktree_of_its_own_is_made_told_of_and_cleaned_only_when_empty() {
     let desk = Desk::around("case $prompt in write*) echo new >file;; esac");
-    let project = desk.sandbox.project();
-    for args in [
-        &["init", "--quiet", "-b", "main"][..],
-        &[
-            "-c",
-            "user.name=x",
-            "-c",
-            "user.email=x@x.invalid",
-            "commit",
-            "--quiet",
-            "--allow-empty",
-            "-m",
-            "x",
-        ],
-    ] {
-        assert!(desk.sandbox.command("git").args(args).status().unwrap().success());
-    }
+    let project = desk.repository();
     desk.ok(&["add", "write", "--worktree"]);
     desk.ok(&["add", "read", "--worktree=main"]);
     assert_eq!(desk.says(&["run", "--until-empty"]).code, Some(0));
@@ -258,4 +242,24 @@ fn a_cap_of_the_day_and_of_a_task_stop_starts_and_ask() {
     assert_eq!(desk.task("q2")["spent_usd"], 0.6);
     assert_eq!(desk.task("q3")["waits_for"], "tomorrow: queue.max_usd_per_day is spent");
     assert_eq!(desk.lines("started"), ["over", "dear"]);
+}
+
+#[test]
+fn the_machine_is_kept_awake_while_a_task_runs_and_no_longer() {
+    let mut desk = Desk::around("");
+    let bin = desk.sandbox.tmp().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let tool = bin.join(if cfg!(target_os = "macos") { "caffeinate" } else { "systemd-inhibit" });
+    let script = "#!/bin/sh\necho held >\"$HOME/awake\"; cat; echo let go >>\"$HOME/awake\"\n";
+    std::fs::write(&tool, script).unwrap();
+    crate::make_executable(&tool);
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    desk.sandbox.env("PATH", path).env("CLAUDE_SAFE_QUEUE_INHIBIT_SLEEP", "on");
+    desk.ok(&["add", "one"]);
+    let mut runner = desk.runner(&[]);
+    desk.becomes("q1", "done");
+    wait_until(SOON, || (desk.lines("awake").len() == 2).then_some(())).expect("it is let go");
+    assert_eq!(desk.lines("awake"), ["held", "let go"]);
+    runner.signal(Signal::SIGTERM);
+    assert_eq!(runner.ends(), Some(143));
 }

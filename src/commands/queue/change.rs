@@ -183,6 +183,7 @@ pub(super) fn retry(desk: &mut Desk, args: &RetryArgs) -> anyhow::Result<ExitCod
         task.state = State::Queued;
         task.ended = None;
         task.not_before = None;
+        task.record.pause_ms = None;
         task.record.why = None;
         task.record.held_by = None;
         task.record.failures = 0;
@@ -306,6 +307,7 @@ pub(super) fn edit(desk: &mut Desk, args: &EditArgs) -> anyhow::Result<ExitCode>
     task.name = new.name;
     task.priority = new.priority;
     task.not_before = new.not_before;
+    task.record.pause_ms = None;
     task.spec = new.spec;
     if !desk.store.save(&mut task)? {
         return Err(

@@ -12,7 +12,7 @@ use super::Desk;
 use crate::queue::gates::{self, Known, clock};
 use crate::queue::task::{State, Task, now_ms};
 use crate::queue::{SET_ASIDE, Store as _, known, output, runner, worktree};
-use crate::report::words::{printable, span};
+use crate::report::words::{aligned, printable, span};
 
 /// Those that are neither done nor gone, and what ended in the last day (milliseconds).
 const SHOWN_FOR_MS: i64 = 24 * 3_600_000;
@@ -128,24 +128,6 @@ fn table(desk: &Desk, tasks: &[Task], known: &Known) -> anyhow::Result<String> {
         ]);
     }
     Ok(text + &aligned(&rows))
-}
-
-/// Columns as wide as their widest cell; the last is not filled up.
-pub(super) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let width =
-        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let fill = width.saturating_sub(cell.chars().count());
-            line.extend([" ", cell, &" ".repeat(fill), " "]);
-        }
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
 }
 
 fn short(text: &str, most: usize) -> String {

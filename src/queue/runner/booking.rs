@@ -25,7 +25,8 @@ impl Runner {
             self.running.remove(&id);
             return Ok(());
         };
-        if task.state != State::Running {
+        let ours = task.owner.as_deref() == Some(self.owner.as_str());
+        if task.state != State::Running || !ours {
             self.running.remove(&id);
             return Ok(());
         }
@@ -44,8 +45,14 @@ impl Runner {
                 break effect;
             }
             // Somebody changed it meanwhile: a stop, most likely.
-            let Some(newer) = self.store.get(id)? else { break effect };
-            task = newer;
+            match self.store.get(id)? {
+                Some(newer) if newer.state == State::Running => task = newer,
+                // Somebody took it away.
+                _ => {
+                    self.running.remove(&id);
+                    return Ok(());
+                }
+            }
         };
         self.running.remove(&id);
         self.busy = true;

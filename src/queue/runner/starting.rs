@@ -11,7 +11,7 @@ use crate::queue::gates::{self, Known, Wait};
 use crate::queue::known::{self, Told};
 use crate::queue::output::{self, Summary};
 use crate::queue::start::{self, Watch};
-use crate::queue::task::{State, Task, now_ms};
+use crate::queue::task::{State, Task, now_ms, uptime_ms};
 use crate::queue::{Store as _, StoreError, inbox, worktree};
 
 /// So many tasks are looked at first; only if none of them may start, all are.
@@ -106,6 +106,7 @@ impl Runner {
         task.started = Some(now_ms());
         task.ended = None;
         task.record.why = None;
+        task.record.uptime_ms = uptime_ms();
         task.record.log_from = log_length(&output::path(&self.state_dir, &task.job()));
         // For good, and on the disk before anything is started.
         if !self.store.save(&mut task)? {
@@ -145,8 +146,8 @@ impl Runner {
 
     /// Follows a run to its end.
     pub(super) fn attend(&mut self, task: &Task, child: Option<tokio::process::Child>) {
-        let ran = if child.is_some() { 0 } else { now_ms() - task.started.unwrap_or_else(now_ms) };
-        let ran = u64::try_from(ran).unwrap_or(0);
+        let began = if child.is_some() { uptime_ms() } else { task.record.uptime_ms };
+        let ran = uptime_ms().saturating_sub(began);
         let watch = Watch {
             child,
             state_dir: self.state_dir.clone(),
