@@ -184,7 +184,11 @@ impl LaunchPlan {
         }
         args.extend(self.extra.iter().cloned());
         match &self.session {
-            SessionPlan::AsGiven => args.extend(user.words()),
+            SessionPlan::AsGiven => {
+                let (now, user) = self.heard.apply(user);
+                args.extend(now);
+                args.extend(user.words());
+            }
             SessionPlan::WithId(id) => {
                 args.extend(["--session-id".into(), id.into()]);
                 args.extend(user.words());

@@ -62,7 +62,7 @@ impl Reaction<'_> {
             }
             Event::Hung => self.cut(FailureKind::Hang),
             Event::Typed(key) => self.typed(key),
-            Event::MovedOn => self.drop_plan("another session is on screen"),
+            Event::MovedOn => self.moved_on(),
             Event::Blind => self.drop_plan("the analysis failed"),
             Event::Answered(answer) => self.answered(answer),
             Event::Observed(scene) => self.observed(&scene),
@@ -288,6 +288,16 @@ impl Reaction<'_> {
         self.case.signal = Some(signal);
         self.drop_plan("a signal asks for the end");
         self.push(Effect::Pass(signal));
+    }
+
+    /// Nobody waits for this conversation any more; without a child nothing is left to do.
+    fn moved_on(&mut self) {
+        let began = !matches!(self.case.state, State::Fresh | State::Opening);
+        if began && !self.case.living {
+            self.push(Effect::Unclaim { worked: None });
+            return self.exit(End::Done(self.child_exit()));
+        }
+        self.drop_plan("the conversation was left");
     }
 
     /// Whatever is planned for a living child is off; one that is being ended ends.

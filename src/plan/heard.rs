@@ -1,5 +1,5 @@
-//! What the user of a session at a terminal chose since it was launched. In: hooks, status line
-//! and transcript, as they come. Out: their arguments with the choice they would make now.
+//! What the user of a session chose since it was launched. In: hooks, status line and transcript,
+//! or what a program asked for, as they come. Out: their arguments with the choice they would make now.
 
 use std::ffi::OsString;
 
@@ -21,12 +21,18 @@ impl Setting {
         }
     }
 
+    fn set(&mut self, value: Option<&str>) {
+        if let Some(value) = value {
+            *self = Self { first: None, last: Some(value.to_owned()) };
+        }
+    }
+
     fn changed(&self) -> Option<&str> {
         self.last.as_deref().filter(|last| self.first.as_deref() != Some(last))
     }
 }
 
-/// The model and the permission mode of a session at a terminal, as they were heard of.
+/// The model and the permission mode of a session, as they were heard of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Heard {
     model: Setting,
@@ -50,6 +56,12 @@ impl Heard {
         if mode.as_deref().map(name) != last.as_deref().map(name) {
             *last = mode.or(last.take());
         }
+    }
+
+    /// Learns what a program has chosen.
+    pub fn choose(&mut self, model: Option<&str>, mode: Option<&str>) {
+        self.model.set(model);
+        self.permission_mode.set(mode);
     }
 
     /// The user's arguments with what was changed since, as far as it was; the rest stays in

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::line::Line;
 
@@ -28,12 +28,16 @@ enum Owed {
 
 #[derive(Debug)]
 struct Failed {
+    /// What the turn showed before it failed, if it ran behind another one.
+    begun: Vec<u8>,
+    /// Its `init` line is among that.
+    introduced: bool,
     lines: Vec<u8>,
     result: Value,
     tries: u64,
     turns: u64,
     /// What the program had asked.
-    messages: Vec<String>,
+    messages: Vec<Sent>,
 }
 
 /// What is held back.
@@ -47,10 +51,10 @@ pub(super) struct Held {
     behind_introduced: bool,
 }
 
-/// Fields that Claude adds to the lines of a turn that it took up again.
-const OF_RESUMED: [&str; 2] = ["resume_reason", "origin"];
-/// Fields that name the message which a turn answers.
-const OF_MESSAGE: [&str; 2] = ["user_message_uuid", "user_message_uuids"];
+/// What Claude adds to the lines of a turn that it took up again.
+const OF_RESUMED: [&str; 2] = ["resume_reason", "owed_rows"];
+/// Fields that tell which message a turn answers, and whose.
+const OF_MESSAGE: [&str; 3] = ["user_message_uuid", "user_message_uuids", "origin"];
 
 impl Held {
     pub fn error(&mut self, line: &[u8]) {
@@ -67,14 +71,45 @@ impl Held {
     }
 
     /// A failing result of a turn the program began.
-    pub fn fail(&mut self, line: &[u8], result: Value, messages: Vec<String>) -> FailedTurn {
+    pub fn fail(&mut self, line: &[u8], result: Value, messages: Vec<Sent>) -> FailedTurn {
         let mut lines = std::mem::take(&mut self.error);
         lines.extend_from_slice(line);
         let told = FailedTurn { result: result.clone(), is_first: true };
         let turns = turns(&result);
-        self.behind.clear();
-        self.owed.push_back(Owed::Failed(Failed { lines, result, tries: 1, turns, messages }));
+        let begun = std::mem::take(&mut self.behind);
+        let introduced = std::mem::take(&mut self.behind_introduced);
+        let failed = Failed { begun, introduced, lines, result, tries: 1, turns, messages };
+        self.owed.push_back(Owed::Failed(failed));
         told
+    }
+
+    /// A turn behind a failed one, which Claude's end cut off: it is asked for like those that
+    /// failed. If nothing comes of that, it has a result that Claude did not live to write.
+    pub fn broke_off(&mut self, message: Sent, session: Option<&str>) {
+        let mut result = message.named();
+        let made_up = json!({
+            "type": "result",
+            "subtype": "error_during_execution",
+            "is_error": true,
+            "num_turns": 1,
+            "duration_ms": 0,
+            "duration_api_ms": 0,
+            "total_cost_usd": 0,
+            "usage": {},
+            "permission_denials": [],
+            "errors": ["claude ended in the middle of this turn"],
+            "session_id": session,
+            "uuid": uuid::Uuid::new_v4().to_string(),
+            "queued_turn_count": 0,
+            "result_index": 0,
+        });
+        if let (Value::Object(result), Value::Object(made_up)) = (&mut result, made_up) {
+            result.extend(made_up);
+        }
+        let mut line = Vec::new();
+        write(&result, &mut line);
+        self.error.clear();
+        self.fail(&line, result, vec![message]);
     }
 
     /// A failing result of the turn that was asked again; it is never shown.
@@ -123,33 +158,56 @@ impl Held {
         }
     }
 
+    /// What kind of error the first failure was, in Claude's words.
+    pub fn error_kind(&self) -> Option<String> {
+        let Some(Owed::Failed(failed)) = self.owed.front() else { return None };
+        let error = failed.lines.split(|byte| *byte == b'\n').next()?;
+        let error: Value = serde_json::from_slice(error).ok()?;
+        error["error"].as_str().map(str::to_owned)
+    }
+
     /// What the program had asked in the turn that is owed first, if more than one is owed: then
     /// Claude must be told which is meant.
     pub fn meant(&self) -> Option<String> {
         match self.owed.front()? {
-            Owed::Failed(failed) if self.owed.len() > 1 => Some(failed.messages.join("\n\n")),
+            Owed::Failed(failed) if self.owed.len() > 1 => {
+                let texts: Vec<_> = failed.messages.iter().map(Sent::text).collect();
+                Some(texts.join("\n\n"))
+            }
             _ => None,
         }
     }
 
+    /// How many turns are owed that failed.
+    pub fn failed(&self) -> usize {
+        self.owed.iter().filter(|owed| matches!(owed, Owed::Failed(_))).count()
+    }
+
     pub fn len(&self) -> usize {
         let owed = self.owed.iter().map(|owed| match owed {
-            Owed::Failed(failed) => failed.lines.len(),
+            Owed::Failed(failed) => {
+                let messages = failed.messages.iter().map(Sent::len).sum::<usize>();
+                failed.begun.len() + failed.lines.len() + messages
+            }
             Owed::Done(lines) => lines.len(),
         });
         self.error.len() + self.behind.len() + owed.sum::<usize>()
     }
 
     /// Nothing came of it: all as it was, but for the numbers of results, which go on from
-    /// `results`.
-    pub fn release(&mut self, results: &mut u64, out: &mut Vec<u8>) {
+    /// `results`. Whether the `init` line of a turn that is not over is among that.
+    pub fn release(&mut self, results: &mut u64, out: &mut Vec<u8>) -> bool {
         let held = std::mem::take(self);
         for owed in held.owed {
+            if let Owed::Failed(failed) = &owed {
+                out.extend_from_slice(&failed.begun);
+            }
             let (Owed::Failed(Failed { lines, .. }) | Owed::Done(lines)) = owed;
             numbered(&lines, results, out);
         }
         out.extend(held.behind);
         out.extend(held.error);
+        held.behind_introduced
     }
 
     /// The good result of the turn that is owed first; what may follow it goes to `after`.
@@ -160,13 +218,7 @@ impl Held {
             // Each try was asked for by a message that the program did not send.
             let turns = (turns + failed.turns).saturating_sub(failed.tries).max(1);
             fields.insert("num_turns".into(), turns.into());
-            without(fields, &OF_RESUMED);
-            for name in OF_MESSAGE {
-                match failed.result.get(name) {
-                    Some(value) => drop(fields.insert(name.into(), value.clone())),
-                    None => drop(fields.shift_remove(name)),
-                }
-            }
+            named_after(fields, &failed.result, true);
         }
         for line in failed.lines.split_inclusive(|byte| *byte == b'\n') {
             let mut line: Value = serde_json::from_slice(line).unwrap_or_default();
@@ -178,15 +230,56 @@ impl Held {
         result
     }
 
-    /// Turns that worked and are first now.
-    pub fn release_done(&mut self, results: &mut u64, out: &mut Vec<u8>) {
+    /// Turns that worked and are first now, and what the one that is owed next had shown. Whether
+    /// its `init` line is among that.
+    pub fn release_done(&mut self, results: &mut u64, out: &mut Vec<u8>) -> bool {
         while let Some(Owed::Done(lines)) = self.owed.front() {
             numbered(lines, results, out);
             self.owed.pop_front();
         }
-        if self.owed.is_empty() {
-            out.append(&mut self.behind);
+        match self.owed.front_mut() {
+            Some(Owed::Failed(next)) => {
+                out.append(&mut next.begun);
+                next.introduced
+            }
+            _ => {
+                out.append(&mut self.behind);
+                false
+            }
         }
+    }
+}
+
+/// A message of the program's whose turn has no result, as it was written.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// Empty: it was too long to be kept.
+    pub line: Vec<u8>,
+    /// It came back, as `--replay-user-messages` has it.
+    pub echoed: bool,
+}
+
+impl Sent {
+    pub fn text(&self) -> String {
+        Line::read(&self.line).text()
+    }
+
+    /// What Claude tells of it in the lines that answer it.
+    pub fn named(&self) -> Value {
+        let line: Value = serde_json::from_slice(&self.line).unwrap_or_default();
+        let mut named = Map::new();
+        if let Some(id) = line["uuid"].as_str() {
+            named.insert("user_message_uuid".into(), id.into());
+            named.insert("user_message_uuids".into(), vec![id].into());
+        }
+        if let Some(origin) = line.get("origin") {
+            named.insert("origin".into(), origin.clone());
+        }
+        Value::Object(named)
+    }
+
+    pub fn len(&self) -> usize {
+        self.line.len()
     }
 }
 
@@ -213,20 +306,29 @@ fn turns(result: &Value) -> u64 {
     result["num_turns"].as_u64().unwrap_or_default()
 }
 
-/// A line without what Claude adds to those of a turn that it took up again.
-pub(super) fn as_first(line: &[u8], out: &mut Vec<u8>) {
+/// A line of a turn that was asked again, as its first try would have written it: `like` tells
+/// which message that answered, and `names` whether this is a line that tells it.
+pub(super) fn as_first(line: &[u8], like: &Value, names: bool, out: &mut Vec<u8>) {
     match serde_json::from_slice::<Map<String, Value>>(line) {
         Ok(mut fields) => {
-            without(&mut fields, &OF_RESUMED);
+            named_after(&mut fields, like, names);
             write(&Value::Object(fields), out);
         }
         Err(_) => out.extend_from_slice(line),
     }
 }
 
-fn without(fields: &mut Map<String, Value>, names: &[&str]) {
-    for name in names {
-        fields.shift_remove(*name);
+fn named_after(fields: &mut Map<String, Value>, like: &Value, names: bool) {
+    for name in OF_RESUMED {
+        fields.shift_remove(name);
+    }
+    for name in OF_MESSAGE {
+        match like.get(name) {
+            Some(value) if names || fields.contains_key(name) => {
+                fields.insert(name.into(), value.clone());
+            }
+            _ => drop(fields.shift_remove(name)),
+        }
     }
 }
 

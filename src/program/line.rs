@@ -19,6 +19,8 @@ pub(super) struct Line<'a> {
     #[serde(borrow)]
     pub state: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    pub status: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     pub session_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub uuid: Option<Cow<'a, str>>,
@@ -26,12 +28,15 @@ pub(super) struct Line<'a> {
     pub parent_tool_use_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub request_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub command_uuid: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "permissionMode")]
+    pub mode: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub resume_reason: Option<Cow<'a, str>>,
     #[serde(rename = "is_api_error_message")]
     pub is_error_message: bool,
+    /// A message of the program's that comes back to it.
+    #[serde(rename = "isReplay")]
+    pub is_echo: bool,
     #[serde(borrow)]
     pub request: Option<Request<'a>>,
     #[serde(borrow)]
@@ -40,6 +45,8 @@ pub(super) struct Line<'a> {
     pub message: Option<&'a RawValue>,
     #[serde(borrow)]
     pub event: Option<Event<'a>>,
+    #[serde(borrow, rename = "rate_limit_info")]
+    pub limit: Option<&'a RawValue>,
 }
 
 /// What a control request asks for.
@@ -52,6 +59,10 @@ pub(super) struct Request<'a> {
     pub tool_use_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub model: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub mode: Option<Cow<'a, str>>,
     /// Of `mcp_toggle` and its like: each server has a state of its own.
     #[serde(borrow, rename = "serverName")]
     pub server: Option<Cow<'a, str>>,

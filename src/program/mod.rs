@@ -10,10 +10,9 @@ mod conversation;
 mod held;
 mod line;
 mod open;
-mod replay;
 mod turn;
 
-pub use conversation::{Conversation, Event, Outbox};
+pub use conversation::{Conversation, Event, MOST_HELD_BYTES, Outbox};
 pub use held::FailedTurn;
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! Requests of either side that the other has not answered, and those of the program that change
 //! what Claude does from then on: a new process must be told them again. Pure.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::line::Line;
 
-/// Control requests whose effect a new process does not have.
-const CHANGES: [&str; 9] = [
-    "set_permission_mode",
-    "set_model",
+/// Control requests whose effect a new process does not have, but for those that become
+/// arguments of it ([`Chosen`]).
+const CHANGES: [&str; 7] = [
     "set_max_thinking_tokens",
     "apply_flag_settings",
     "mcp_set_servers",
@@ -27,6 +27,16 @@ struct Asked {
     line: Vec<u8>,
 }
 
+/// The model and the permission mode that the program has chosen. A new process must have them
+/// before it says a word, and it begins before it reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// As `--model` has it.
+    pub model: Option<String>,
+    /// As `--permission-mode` has it.
+    pub mode: Option<String>,
+}
+
 /// The open ends of a conversation.
 #[derive(Debug, Default)]
 pub(super) struct Open {
@@ -39,6 +49,9 @@ pub(super) struct Open {
     initialize: Option<(String, Vec<u8>)>,
     changes: BTreeMap<String, (u64, Vec<u8>)>,
     next: u64,
+    chosen: Chosen,
+    /// The permission mode as Claude told last.
+    mode: Option<String>,
 }
 
 impl Open {
@@ -65,12 +78,34 @@ impl Open {
             return Answered::Drop;
         }
         let Some((order, asked)) = self.by_program.remove(id) else { return Answered::Pass };
-        if response.subtype == "success"
-            && let Some(changes) = asked.changes
-        {
-            self.changes.insert(changes, (order, asked.line));
+        if response.subtype == "success" {
+            let line = Line::read(&asked.line);
+            let request = line.request.unwrap_or_default();
+            match asked.subtype.as_str() {
+                "set_model" => {
+                    let model = request.model.as_deref().unwrap_or("default");
+                    self.chosen.model = Some(model.to_owned());
+                }
+                "set_permission_mode" => self.chosen.mode = request.mode.map(Cow::into_owned),
+                _ => {}
+            }
+            if let Some(changes) = asked.changes {
+                self.changes.insert(changes, (order, asked.line));
+            }
         }
         if asked.subtype == "interrupt" { Answered::Interrupted } else { Answered::Pass }
+    }
+
+    /// Claude told its permission mode, which a tool can change as well.
+    pub fn claude_tells_mode(&mut self, mode: &str) {
+        let before = self.mode.replace(mode.to_owned());
+        if self.chosen.mode.is_some() || before.is_some_and(|before| before != mode) {
+            self.chosen.mode = Some(mode.to_owned());
+        }
+    }
+
+    pub fn chosen(&self) -> &Chosen {
+        &self.chosen
     }
 
     pub fn claude_asks(&mut self, id: &str, tool: Option<&str>) {

@@ -1,9 +1,11 @@
 //! Conversations as they were seen on the wire, shortened, and any other lines.
 
-use proptest::collection::vec;
-use proptest::prelude::*;
+mod any;
+mod leaving;
+
 use serde_json::Value;
 
+use super::conversation::Relaunch;
 use super::{Conversation, Event, Outbox};
 
 const INITIALIZE: &str =
@@ -64,6 +66,10 @@ impl Talk {
         self.conversation.ask("Carry on.", &mut self.sent);
     }
 
+    fn relaunch(&mut self, taken: &[bool]) -> Relaunch {
+        self.conversation.relaunch("Carry on.", taken, &mut self.sent)
+    }
+
     fn seen_by_program(&mut self) -> String {
         String::from_utf8(std::mem::take(&mut self.sent.program)).expect("text")
     }
@@ -90,7 +96,7 @@ fn a_healthy_turn_passes_as_it_is() {
     let turn = [INITIALIZED, RUNNING, INIT, ANSWER, GOOD, IDLE];
     talk.claude(&turn);
     assert_eq!(talk.seen_by_program(), lines(&turn));
-    assert_eq!(talk.events, [Event::Worked]);
+    assert_eq!(talk.events, [Event::Began, Event::Worked]);
     assert_eq!(talk.conversation.session(), Some("s"));
 }
 
@@ -109,7 +115,9 @@ fn a_turn_that_failed_and_was_asked_again_is_one_turn() {
     let good = GOOD.replace(r#""result_index":0"#, r#""result_index":2"#);
     talk.claude(&[RUNNING, INIT, ANSWER, &good, IDLE]);
     assert_eq!(talk.seen_by_program(), lines(&[ANSWER, GOOD, IDLE]));
-    let [Event::Failed(first), Event::Failed(second), Event::Worked] = &talk.events[..] else {
+    let [Event::Began, Event::Failed(first), Event::Failed(second), Event::Worked] =
+        &talk.events[..]
+    else {
         panic!("{:?}", talk.events)
     };
     assert!(first.is_first && !second.is_first);
@@ -121,6 +129,20 @@ fn a_turn_that_failed_and_was_asked_again_is_one_turn() {
     talk.claude(&[RUNNING, INIT, ANSWER, &next, IDLE]);
     let second = GOOD.replace(r#""result_index":0"#, r#""result_index":1"#);
     assert_eq!(talk.seen_by_program(), lines(&[RUNNING, INIT, ANSWER, &second, IDLE]));
+}
+
+#[test]
+fn a_claude_that_does_not_say_that_it_is_idle_is_asked_all_the_same() {
+    let mut talk = Talk::default();
+    talk.program(&[HELLO, HELLO]);
+    talk.claude(&[INIT, ERROR, &BAD.replace("count\":0", "count\":1")]);
+    assert!(!talk.conversation.may_ask(), "it goes on with the second message");
+    talk.claude(&[INIT, ERROR, BAD]);
+    talk.ask();
+    talk.claude(&[INIT, ANSWER, GOOD]);
+    talk.claude(&[]);
+    assert_eq!(results(&talk.seen_by_program()).len(), 1);
+    talk.ask();
 }
 
 #[test]
@@ -212,6 +234,22 @@ fn each_of_two_messages_that_failed_has_a_result_of_its_own() {
 }
 
 #[test]
+fn a_turn_that_runs_on_when_the_first_is_given_up_is_introduced_once() {
+    let mut talk = Talk::begun();
+    talk.program(&[HELLO]);
+    let more = BAD.replace(r#""queued_turn_count":0"#, r#""queued_turn_count":1"#);
+    talk.claude(&[ERROR, &more, RUNNING, INIT]);
+    talk.conversation.give_up(&mut talk.sent);
+    assert_eq!(talk.seen_by_program(), lines(&[ERROR, &more, INIT]));
+    assert!(talk.conversation.in_turn());
+    talk.claude(&[ERROR, BAD, IDLE]);
+    talk.ask();
+    talk.claude(&[RUNNING, INIT, ANSWER, GOOD, IDLE]);
+    let good = GOOD.replace(r#""result_index":0"#, r#""result_index":1"#);
+    assert_eq!(talk.seen_by_program(), lines(&[ANSWER, &good, IDLE]));
+}
+
+#[test]
 fn a_turn_that_worked_behind_a_failed_one_comes_after_it() {
     let mut talk = Talk::begun();
     talk.program(&[HELLO]);
@@ -222,77 +260,6 @@ fn a_turn_that_worked_behind_a_failed_one_comes_after_it() {
     talk.ask();
     talk.claude(&[RUNNING, ANSWER, GOOD]);
     assert_eq!(talk.seen_by_program(), lines(&[ANSWER, GOOD, INIT, ANSWER, &second]));
-}
-
-#[test]
-fn a_new_claude_is_told_who_speaks_and_what_was_changed_and_asks_anew() {
-    let mode = INITIALIZE.replace("initialize", "set_permission_mode").replace("\"i\"", "\"m\"");
-    let moded = INITIALIZED.replace("\"i\"", "\"m\"");
-    let status = INITIALIZE.replace("initialize", "mcp_status").replace("\"i\"", "\"o\"");
-    let may = r#"{"type":"control_request","request_id":"p","request":{"subtype":"can_use_tool","tool_use_id":"t"}}"#;
-    let call =
-        r#"{"type":"assistant","uuid":"b","message":{"content":[{"type":"tool_use","id":"t"}]}}"#;
-    let late = INITIALIZED.replace("\"i\"", "\"p\"");
-    let mut talk = Talk::begun();
-    talk.program(&[&mode]);
-    talk.claude(&[&moded, call, may]);
-    talk.program(&[&status]);
-    assert!(!talk.conversation.tool_is_open(), "it waits for permission");
-    talk.sent = Outbox::default();
-    talk.conversation.claude_ended(&mut talk.sent);
-    assert!(talk.seen_by_program().contains(r#""control_cancel_request","request_id":"p""#));
-    talk.program(&[&late]);
-    assert_eq!(talk.seen_by_claude(), "");
-
-    let relaunch =
-        talk.conversation.relaunch("Carry on.", &mut talk.sent).expect("the session is known");
-    assert_eq!((relaunch.session.as_str(), relaunch.shows_cut_off), ("s", false));
-    assert_eq!(talk.seen_by_claude(), lines(&[INITIALIZE, &mode, &status]));
-    let started = r#"{"type":"command_lifecycle","state":"started","command_uuid":"z"}"#;
-    let answer = ANSWER.replace(r#""uuid""#, r#""resume_reason":"interrupted_turn","uuid""#);
-    talk.claude(&[INITIALIZED, RUNNING, started, &answer, &moded, GOOD, IDLE]);
-    assert_eq!(talk.seen_by_program(), lines(&[ANSWER, GOOD, IDLE]));
-}
-
-#[test]
-fn a_turn_that_failed_in_a_claude_that_left_is_asked_for_anew() {
-    let mut talk = Talk::begun();
-    talk.claude(&[ERROR, BAD, IDLE]);
-    talk.conversation.program_closed();
-    talk.conversation.claude_ended(&mut talk.sent);
-    let relaunch = talk.conversation.relaunch("Carry on.", &mut talk.sent).expect("it is known");
-    assert!(!relaunch.takes_up);
-    let told = talk.seen_by_claude();
-    assert!(told.starts_with(INITIALIZE) && told.contains("Carry on."), "{told}");
-    talk.claude(&[INITIALIZED, RUNNING, INIT, ANSWER, GOOD, IDLE]);
-    assert_eq!(talk.seen_by_program(), lines(&[ANSWER, GOOD, IDLE]));
-}
-
-#[test]
-fn a_tool_that_may_have_begun_is_shown_as_cut_off() {
-    let call =
-        r#"{"type":"assistant","uuid":"b","message":{"content":[{"type":"tool_use","id":"t"}]}}"#;
-    let mut talk = Talk::begun();
-    talk.claude(&[call]);
-    assert!(talk.conversation.tool_is_open());
-    assert_eq!(talk.conversation.tool_lines(), ["b"]);
-    talk.conversation.claude_ended(&mut talk.sent);
-    let relaunch =
-        talk.conversation.relaunch("Carry on.", &mut talk.sent).expect("the session is known");
-    assert!(relaunch.shows_cut_off);
-}
-
-#[test]
-fn a_message_that_its_writer_left_open_is_closed() {
-    let piece = |event: &str| format!(r#"{{"type":"stream_event","event":{event}}}"#);
-    let mut talk = Talk::begun();
-    let start = piece(r#"{"type":"message_start"}"#);
-    let block = piece(r#"{"type":"content_block_start","index":1}"#);
-    talk.claude(&[&start, &block]);
-    talk.seen_by_program();
-    talk.conversation.claude_ended(&mut talk.sent);
-    let seen = talk.seen_by_program();
-    assert!(seen.contains("content_block_stop") && seen.contains("message_stop"), "{seen}");
 }
 
 #[test]
@@ -334,106 +301,4 @@ fn more_than_may_be_held_is_let_go() {
     assert_eq!(talk.events.last(), Some(&Event::LetGo));
     assert_eq!(talk.seen_by_program(), lines(&[ERROR, BAD, IDLE]));
     assert_eq!(talk.seen_by_claude().len(), long.len() + 1);
-}
-
-/// A result as Claude ends a turn with it: how many follow, and how many there were.
-fn numbered(result: &str, queued: usize, ended: usize) -> String {
-    let queued = format!(r#""queued_turn_count":{queued}"#);
-    let result = result.replace(r#""queued_turn_count":0"#, &queued);
-    result.replace(r#""result_index":0"#, &format!(r#""result_index":{ended}"#))
-}
-
-fn any_line() -> impl Strategy<Value = String> {
-    prop_oneof![
-        Just(INIT.to_owned()),
-        Just(RUNNING.to_owned()),
-        Just(IDLE.to_owned()),
-        Just(ANSWER.to_owned()),
-        Just(ERROR.to_owned()),
-        Just(INITIALIZE.to_owned()),
-        Just(r#"{"type":"control_request"}"#.to_owned()),
-        Just(r#"{"type":"user","message":7}"#.to_owned()),
-        Just(r#"{"type":["result"]}"#.to_owned()),
-        Just(r#"{"type":"result","num_turns":"many"}"#.to_owned()),
-        "[ -~]{0,40}",
-    ]
-}
-
-proptest! {
-    #[test]
-    fn without_a_failure_every_line_passes_in_its_order(
-        said in vec((any::<bool>(), any_line()), 0..60),
-    ) {
-        let mut talk = Talk::default();
-        let (mut program, mut claude) = (String::new(), String::new());
-        for (by_program, line) in said {
-            // One `init` a turn is the rule that is kept; error messages wait for what follows.
-            let (from, to) = if by_program { ("p", &mut claude) } else { ("c", &mut program) };
-            if from == "c" && (line == INIT || line == ERROR || line == INITIALIZE) {
-                continue;
-            }
-            to.push_str(&line);
-            to.push('\n');
-            if by_program { talk.program(&[&line]) } else { talk.claude(&[&line]) }
-        }
-        prop_assert_eq!(talk.seen_by_program(), program);
-        prop_assert_eq!(talk.seen_by_claude(), claude);
-    }
-
-    #[test]
-    fn every_message_has_one_result_in_the_end(
-        said in vec(0..7_u8, 0..80),
-    ) {
-        let mut talk = Talk::default();
-        let mut sent = 0;
-        let (mut running, mut ended) = (0, 0);
-        for step in said {
-            match step {
-                0 | 1 => {
-                    talk.program(&[HELLO]);
-                    sent += 1;
-                }
-                2 if talk.conversation.may_ask() => talk.ask(),
-                3 if talk.conversation.may_ask() => talk.conversation.give_up(&mut talk.sent),
-                _ => {}
-            }
-            // Claude takes up what it was sent, one after another.
-            running += talk.seen_by_claude().lines().count();
-            if running > 0 && step > 3 {
-                running -= 1;
-                let (queued, number) = (running, ended);
-                let end = |line: &str| numbered(line, queued, number);
-                ended += 1;
-                if step == 4 {
-                    talk.claude(&[RUNNING, ANSWER, &end(GOOD)]);
-                } else {
-                    talk.claude(&[RUNNING, ERROR, &end(BAD)]);
-                }
-                if running == 0 {
-                    talk.claude(&[IDLE]);
-                }
-            }
-        }
-        // The service is back for good.
-        for _ in 0..200 {
-            if talk.conversation.may_ask() {
-                talk.ask();
-            }
-            running += talk.seen_by_claude().lines().count();
-            if running == 0 {
-                break;
-            }
-            running -= 1;
-            talk.claude(&[RUNNING, ANSWER, &numbered(GOOD, running, ended)]);
-            ended += 1;
-            if running == 0 {
-                talk.claude(&[IDLE]);
-            }
-        }
-        let results = results(&talk.seen_by_program());
-        prop_assert_eq!(results.len(), sent);
-        for (number, result) in results.iter().enumerate() {
-            prop_assert_eq!(result["result_index"].as_u64(), Some(number as u64));
-        }
-    }
 }

@@ -19,6 +19,8 @@ pub(super) struct Turn {
     tools: BTreeMap<String, bool>,
     /// The ids of lines that hold tools: a transcript without them has lost what was done.
     pub tool_lines: Vec<String>,
+    /// Claude said that it asks the service, and nothing has come of it.
+    pub requests: bool,
     /// Parts of a message that are being written, by their index, inside a message.
     parts: BTreeSet<u64>,
     in_message: bool,
@@ -30,6 +32,7 @@ impl Turn {
         if line.is_of_agent() {
             return;
         }
+        self.requests = false;
         let tools = line.tools();
         if line.kind == "assistant" {
             self.answered = true;
@@ -82,6 +85,16 @@ impl Turn {
             events.push(serde_json::json!({"type": "message_stop"}));
         }
         events
+    }
+
+    /// The next turn, of which Claude has tried some already.
+    pub fn follows(&mut self, introduced: bool) {
+        let tool_lines = std::mem::take(&mut self.tool_lines);
+        *self = Self { tool_lines, ..Self::new(true, introduced) };
+    }
+
+    pub fn new(runs: bool, introduced: bool) -> Self {
+        Self { runs, introduced, ..Self::default() }
     }
 
     /// The process is gone: what is open ends with it, for the next one asks anew.

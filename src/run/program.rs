@@ -3,18 +3,19 @@
 //! the lines. In: the run. Out: an exit code. No policy here: `machine` decides, `program` knows
 //! what each side has been told.
 
+mod evidence;
+
 use std::collections::VecDeque;
 use std::io;
 
+use jiff::Timestamp;
 use nix::sys::signal::Signal;
 
 use super::Run;
 use super::signals::Signals;
-use crate::claude::rules::{Observation, Place};
-use crate::claude::transcript;
-use crate::failure::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState, Verdict};
-use crate::launch::program::{Lines, Program, Said, Talker, Writer, nobody_listens};
-use crate::machine::{ChildEnd, Effect, End, Event, Report, Scene, Start, State};
+use crate::failure::{ExitReason, Failure, Verdict};
+use crate::launch::program::{Lines, Part, Program, Said, Talker, Writer, nobody_listens};
+use crate::machine::{ChildEnd, Effect, End, Event, Scene, Start, State};
 use crate::plan::Continuation;
 use crate::program::{self, Conversation, FailedTurn, Outbox};
 use crate::watch::WhyNot;
@@ -30,12 +31,19 @@ pub(super) async fn run(run: &mut Run) -> io::Result<i32> {
         out: Outbox::default(),
         claude: None,
         failed: None,
+        last: None,
+        began: None,
         exit: None,
         end: None,
     };
     let end = relay.live().await?;
     let exit = relay.exit;
-    Ok(run.leave(&end, exit).await)
+    let code = run.leave(&end, exit).await;
+    // Whatever we make of it, the program learns how its Claude ended.
+    Ok(match end {
+        End::Signal { .. } => code,
+        _ => exit.map_or(code, ExitReason::shell_code),
+    })
 }
 
 /// Everything that belongs to the run.
@@ -46,6 +54,10 @@ struct Relay<'r> {
     claude: Option<Talker>,
     /// The failure that the conversation holds back.
     failed: Option<Failure>,
+    /// The last one of this outage.
+    last: Option<Failure>,
+    /// When the program sent the first message of its turn.
+    began: Option<Timestamp>,
     /// How the last claude ended.
     exit: Option<ExitReason>,
     end: Option<End>,
@@ -65,7 +77,7 @@ impl Relay<'_> {
                 break end;
             }
             let room = self.out.program.len() < ENOUGH_BYTES;
-            let unsent = self.claude.as_ref().map_or(0, Talker::unsent);
+            let unsent = self.claude.as_ref().map_or(0, Talker::unsent) + self.out.claude.len();
             tokio::select! {
                 biased;
                 signal = signals.next() => self.on(Event::Signal(signal))?,
@@ -95,31 +107,29 @@ impl Relay<'_> {
 
     /// Hands over what is for Claude.
     fn deliver(&mut self) {
-        if let Some(claude) = &mut self.claude {
-            claude.send(&self.out.claude);
-            self.out.claude.clear();
+        let Some(claude) = &mut self.claude else { return };
+        claude.send(&self.out.claude);
+        self.out.claude.clear();
+        if self.conversation.is_all_sent() {
+            claude.close();
         }
     }
 
     fn program_wrote(&mut self, chunk: Option<&[u8]>, heard: &mut Lines) -> io::Result<()> {
         let mut events = Vec::new();
         let Self { conversation, out, .. } = self;
-        let mut take = |line: &[u8]| events.extend(conversation.hear_program(line, out));
+        let mut take = |part: Part<'_>| {
+            events.extend(match part {
+                Part::Line(line) => conversation.from_program(line, out),
+                Part::Piece(piece) => conversation.part_from_program(piece, out),
+            });
+        };
         match chunk {
             Some(chunk) => heard.feed(chunk, &mut take),
-            None => {
-                let rest = heard.end();
-                if !rest.is_empty() {
-                    take(&rest);
-                }
-            }
+            None => take(Part::Line(&heard.end())),
         }
         if chunk.is_none() {
             self.conversation.program_closed();
-            self.deliver();
-            if let Some(claude) = &mut self.claude {
-                claude.close();
-            }
         }
         events.into_iter().try_for_each(|event| self.told(event))
     }
@@ -130,15 +140,17 @@ impl Relay<'_> {
             Said::Bytes(chunk) => {
                 let mut events = Vec::new();
                 let Self { conversation, out, .. } = self;
-                said.feed(&chunk, |line| events.extend(conversation.hear_claude(line, out)));
+                said.feed(&chunk, |part| {
+                    events.extend(match part {
+                        Part::Line(line) => conversation.from_claude(line, out),
+                        Part::Piece(piece) => conversation.part_from_claude(piece, out),
+                    });
+                });
                 self.learn_session();
                 events.into_iter().try_for_each(|event| self.told(event))
             }
             Said::Ended(exit) => {
-                let rest = said.end();
-                if !rest.is_empty() {
-                    self.conversation.hear_claude(&rest, &mut self.out);
-                }
+                self.conversation.half_from_claude(&said.end(), &mut self.out);
                 self.ended(exit)
             }
         }
@@ -156,78 +168,49 @@ impl Relay<'_> {
     /// What became of a turn.
     fn told(&mut self, event: program::Event) -> io::Result<()> {
         match event {
-            program::Event::Failed(turn) => {
-                let Some(failure) = self.judge(&turn) else {
-                    self.conversation.give_up(&mut self.out);
-                    return Ok(());
-                };
-                self.failed = Some(failure.clone());
-                // A one-shot program has closed its side, and Claude leaves: its end tells.
-                if self.conversation.is_closed() {
-                    return Ok(());
-                }
-                self.on(Event::TurnFailed(self.report(failure)))
+            program::Event::Began => {
+                self.last = None;
+                self.began = Some(Timestamp::now());
+                self.on(Event::TurnBegan)
             }
+            program::Event::Failed(turn) => self.failed(&turn),
             program::Event::Worked => {
                 self.failed = None;
-                self.on(Event::TurnWorked)
+                // What the program had sent meanwhile follows.
+                self.began = Some(Timestamp::now());
+                self.on(Event::TurnWorked)?;
+                // Another turn failed in the same outage.
+                match self.conversation.first_failure() {
+                    Some(turn) => self.failed(&turn),
+                    None => Ok(()),
+                }
             }
-            program::Event::Interrupted | program::Event::LetGo => {
+            program::Event::Interrupted => {
+                self.failed = None;
+                self.on(Event::MovedOn)
+            }
+            program::Event::LetGo => {
+                tracing::warn!("more came than is held back: lines only pass from now on");
                 self.failed = None;
                 self.on(Event::MovedOn)
             }
         }
     }
 
-    /// What a failing result means; `None` if no rule knows it.
-    fn judge(&self, turn: &FailedTurn) -> Option<Failure> {
-        let result = &turn.result;
-        let errors: Vec<&str> =
-            ["api_error", "api_error_type"].iter().filter_map(|key| result[key].as_str()).collect();
-        let status = result["api_error_status"].as_u64().and_then(|code| u16::try_from(code).ok());
-        let found = self.run.rules.classify(&Observation {
-            place: Place::Result,
-            text: result["result"].as_str()?,
-            errors: &errors,
-            status,
-            sign_in: Some(self.run.sign_in()),
-            since: Some(self.run.began),
-            version: self.run.version,
-            now: &super::now_here(),
-        })?;
-        Some(self.failure(found.kind, found.status, found.evidence))
-    }
-
-    fn failure(&self, kind: FailureKind, status: Option<u16>, evidence: Evidence) -> Failure {
-        let session = self.run.session.clone();
-        Failure { kind, status, evidence: vec![evidence], session, turn: self.turn() }
-    }
-
-    /// What the turn has done, and nothing that the transcript does not hold as well: Claude goes
-    /// on from that.
-    fn turn(&self) -> TurnState {
-        let shown = self.conversation.tool_lines();
-        if !shown.is_empty() && !self.transcript_holds(shown) {
-            return TurnState::ToolOpen;
+    fn failed(&mut self, turn: &FailedTurn) -> io::Result<()> {
+        // A turn that was cut off shares the fault of the one before it.
+        let failure = self.judge(turn).or_else(|| self.last.take());
+        let Some(failure) = failure else {
+            self.conversation.give_up(&mut self.out);
+            return self.on(Event::MovedOn);
+        };
+        self.failed = Some(failure.clone());
+        self.last = Some(failure.clone());
+        // Claude has been told that nothing more comes, and leaves: its end tells.
+        if self.claude.as_ref().is_some_and(Talker::is_closing) {
+            return Ok(());
         }
-        // A tool that was cut off is shown to Claude as such, and is not run again.
-        if self.conversation.has_answered() { TurnState::Partial } else { TurnState::Untouched }
-    }
-
-    fn transcript_holds(&self, ids: &[String]) -> bool {
-        let session = self.run.session.as_deref();
-        let path = session.and_then(|id| transcript::find(&self.run.claude_dir, id));
-        let text = path.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
-        ids.iter().all(|id| memchr::memmem::find(&text, id.as_bytes()).is_some())
-    }
-
-    fn report(&self, failure: Failure) -> Report {
-        Report { failure, line: self.last_line(), sign_in: self.run.sign_in_seen() }
-    }
-
-    fn last_line(&self) -> Option<String> {
-        let path = transcript::find(&self.run.claude_dir, self.run.session.as_deref()?)?;
-        transcript::tail(&path).ok()?.last_uuid
+        self.on(Event::TurnFailed(self.report(failure)))
     }
 
     /// Claude has ended.
@@ -244,23 +227,6 @@ impl Relay<'_> {
         // Nothing is added to what a program starts.
         let refuses_ours = false;
         self.on(Event::ChildEnded(ChildEnd { exit, verdict, refuses_ours, line, sign_in }))
-    }
-
-    /// A fault signal in the middle of a turn.
-    fn crash(&self, exit: ExitReason) -> Option<Failure> {
-        use nix::libc::{SIGABRT, SIGBUS, SIGKILL, SIGSEGV};
-        let ExitReason::Signal(signal @ (SIGKILL | SIGSEGV | SIGABRT | SIGBUS)) = exit else {
-            return None;
-        };
-        if !self.conversation.in_turn() {
-            return None;
-        }
-        let evidence = Evidence {
-            rule: "exit-signal".to_owned(),
-            source: Source::Exit,
-            excerpt: format!("killed by signal {signal}"),
-        };
-        Some(self.failure(FailureKind::Crash, None, evidence))
     }
 
     /// Nobody listens any more: plain claude would go on for hours.
@@ -287,7 +253,9 @@ impl Relay<'_> {
 
     fn carry_out(&mut self, effect: Effect, events: &mut VecDeque<Event>) -> io::Result<()> {
         let living = self.claude.as_ref().map(Talker::pid);
-        if let Effect::Wait(waiting) = &effect {
+        if let Effect::Wait(waiting) = &effect
+            && matches!(self.run.case.state(), State::Waiting { .. })
+        {
             let delay = waiting.until.saturating_sub(self.run.clock.now());
             let attempt = self.run.case.streak().count().max(1);
             self.conversation.waits(attempt, delay, &mut self.out);
@@ -317,7 +285,12 @@ impl Relay<'_> {
 
     /// A program has no screen: what stands in the way of a message is what the lines say.
     fn scene(&self) -> Scene {
-        let may = || if self.conversation.may_ask() { Ok(()) } else { Err(WhyNot::NotSettled) };
+        let may = || match () {
+            () if self.conversation.may_ask() => Ok(()),
+            () if self.conversation.owes_result() => Err(WhyNot::NotSettled),
+            // The program has its failure already.
+            () => Err(WhyNot::NotFailed),
+        };
         Scene {
             may_type: may(),
             may_enter: may(),
@@ -332,25 +305,28 @@ impl Relay<'_> {
     fn launch(&mut self, start: Start) -> io::Result<()> {
         let mut plan = self.run.plan.clone();
         if start != Start::First {
-            let relaunch = self.conversation.relaunch(&self.run.plan.message, &mut self.out);
-            let relaunch = relaunch.ok_or_else(|| io::Error::other("no session is known"))?;
-            let takes_up = relaunch.takes_up;
-            let continuation =
-                if takes_up { Continuation::InterruptedTurn } else { Continuation::Silent };
-            plan = plan.resume(&relaunch.session, continuation);
+            let taken = self.taken();
+            let message = &self.run.plan.message;
+            let relaunch = self.conversation.relaunch(message, &taken, &mut self.out);
+            let continuation = match relaunch.takes_up {
+                true => Continuation::InterruptedTurn,
+                false => Continuation::Silent,
+            };
+            // Without a transcript nothing was begun, and it begins as the first one did.
+            if let Some(session) = relaunch.session.filter(|_| self.transcript().is_some()) {
+                plan = plan.resume(&session, continuation);
+            }
+            let chosen = relaunch.chosen;
+            plan.heard.choose(chosen.model.as_deref(), chosen.mode.as_deref());
             plan.shows_cut_off = relaunch.shows_cut_off;
         }
-        let mut claude = Talker::launch(&plan).map_err(|error| {
+        let claude = Talker::launch(&plan).map_err(|error| {
             let program = plan.program.display();
             io::Error::new(error.kind(), format!("failed to run {program}: {error}"))
         })?;
         self.run.child_started(claude.pid(), start != Start::First);
-        claude.send(&self.out.claude);
-        self.out.claude.clear();
-        if self.conversation.is_closed() {
-            claude.close();
-        }
         self.claude = Some(claude);
+        self.deliver();
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //! plan. Out: both streams, whole chunks as they come; whoever reads slowly holds up nobody but
 //! the one who writes to them. The child stays in our process group, as plain claude's would.
 
+mod lines;
 mod pump;
 
 use std::io;
@@ -11,6 +12,7 @@ use std::process::Stdio;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+pub use lines::{Lines, Part};
 pub use pump::{Program, Writer};
 
 use crate::failure::ExitReason;
@@ -83,6 +85,12 @@ impl Talker {
         self.unsent.len()
     }
 
+    /// Whether its input is closed, or is going to be.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+
     /// Closes its input once all is written.
     pub fn close(&mut self) {
         self.closing = true;
@@ -150,34 +158,6 @@ async fn read(stdout: &mut Option<ChildStdout>, buffer: &mut [u8]) -> Option<usi
     }
 }
 
-/// Splits chunks into lines; what has no end yet is kept for the next chunk.
-#[derive(Debug, Default)]
-pub struct Lines {
-    rest: Vec<u8>,
-}
-
-impl Lines {
-    /// Hands each whole line to `line`, its end included.
-    pub fn feed(&mut self, chunk: &[u8], mut line: impl FnMut(&[u8])) {
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', chunk) {
-            if self.rest.is_empty() {
-                line(&chunk[start..=end]);
-            } else {
-                self.rest.extend_from_slice(&chunk[start..=end]);
-                line(&std::mem::take(&mut self.rest));
-            }
-            start = end + 1;
-        }
-        self.rest.extend_from_slice(&chunk[start..]);
-    }
-
-    /// The last line, if it has no end.
-    pub fn end(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.rest)
-    }
-}
-
 /// Whether nobody can read our standard output any more.
 pub async fn nobody_listens() {
     use tokio::io::Interest;
@@ -198,31 +178,5 @@ pub async fn nobody_listens() {
             return;
         }
         ready.clear_ready();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn lines_are_the_same_however_they_are_cut(
-            bytes in vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..200),
-            cut in 1..20_usize,
-        ) {
-            let (mut lines, mut got) = (Lines::default(), Vec::new());
-            for chunk in bytes.chunks(cut) {
-                lines.feed(chunk, |line| got.push(line.to_vec()));
-            }
-            prop_assert!(got.iter().all(|line| line.ends_with(b"\n")));
-            let last = lines.end();
-            prop_assert!(!last.contains(&b'\n'));
-            got.push(last);
-            prop_assert_eq!(got.concat(), bytes);
-        }
     }
 }

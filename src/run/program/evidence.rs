@@ -1,0 +1,127 @@
+//! What became of a turn, as far as a run with a program can tell: from the failing line, from the
+//! end of Claude, and from the transcript. In: what the program was shown. Out: a failure.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Relay;
+use crate::claude::rules::{Observation, Place};
+use crate::claude::transcript;
+use crate::machine::Report;
+use crate::program::FailedTurn;
+use crate::watch::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState};
+
+impl Relay<'_> {
+    /// What a failing result means; `None` if no rule knows it.
+    pub(super) fn judge(&self, turn: &FailedTurn) -> Option<Failure> {
+        let result = &turn.result;
+        let errors: Vec<&str> =
+            ["api_error", "api_error_type"].iter().filter_map(|key| result[key].as_str()).collect();
+        let status = result["api_error_status"].as_u64().and_then(|code| u16::try_from(code).ok());
+        let found = self.run.rules.classify(&Observation {
+            place: Place::Result,
+            text: result["result"].as_str()?,
+            errors: &errors,
+            status,
+            sign_in: Some(self.run.sign_in()),
+            since: Some(self.run.began),
+            version: self.run.version,
+            now: &crate::run::now_here(),
+        })?;
+        Some(self.failure(found.kind, found.status, found.evidence))
+    }
+
+    fn failure(&self, kind: FailureKind, status: Option<u16>, evidence: Evidence) -> Failure {
+        let session = self.run.session.clone();
+        Failure { kind, status, evidence: vec![evidence], session, turn: self.turn() }
+    }
+
+    /// What the turn has done, and nothing that the transcript does not hold as well: Claude goes
+    /// on from that.
+    fn turn(&self) -> TurnState {
+        let conversation = &self.conversation;
+        let done =
+            if conversation.has_answered() { TurnState::Partial } else { TurnState::Untouched };
+        // A living Claude knows what it did, whatever is written down so far.
+        if self.claude.is_some() {
+            return done;
+        }
+        match self.transcript() {
+            // A tool that was cut off is shown to Claude as such, and is not run again.
+            Some(text) if holds(&text, conversation.tool_lines()) => done,
+            None if !conversation.has_answered()
+                && !conversation.owes_result()
+                && !conversation.has_results()
+                && conversation.unanswered().is_some() =>
+            {
+                TurnState::NotPrompted
+            }
+            _ => TurnState::ToolOpen,
+        }
+    }
+
+    /// All of the transcript, if there is one.
+    pub(super) fn transcript(&self) -> Option<Vec<u8>> {
+        let path = transcript::find(&self.run.claude_dir, self.run.session.as_deref()?)?;
+        std::fs::read(path).ok()
+    }
+
+    /// Which of the messages without a result the transcript holds.
+    pub(super) fn taken(&self) -> Vec<bool> {
+        let text = self.transcript().unwrap_or_default();
+        taken(&text, &self.conversation.unanswered().unwrap_or_default(), self.began)
+    }
+
+    pub(super) fn report(&self, failure: Failure) -> Report {
+        // A living Claude writes on: what this turn ended in, and turns of its own.
+        Report { failure, line: None, sign_in: self.run.sign_in_seen() }
+    }
+
+    pub(super) fn last_line(&self) -> Option<String> {
+        let path = transcript::find(&self.run.claude_dir, self.run.session.as_deref()?)?;
+        transcript::tail(&path).ok()?.last_uuid
+    }
+
+    /// A fault signal in the middle of a turn.
+    pub(super) fn crash(&self, exit: ExitReason) -> Option<Failure> {
+        use nix::libc::{SIGABRT, SIGBUS, SIGKILL, SIGSEGV};
+        let ExitReason::Signal(signal @ (SIGKILL | SIGSEGV | SIGABRT | SIGBUS)) = exit else {
+            return None;
+        };
+        if !self.conversation.in_turn() {
+            return None;
+        }
+        let evidence = Evidence {
+            rule: "exit-signal".to_owned(),
+            source: Source::Exit,
+            excerpt: format!("killed by signal {signal}"),
+        };
+        Some(self.failure(FailureKind::Crash, None, evidence))
+    }
+}
+
+fn holds(text: &[u8], ids: &[String]) -> bool {
+    ids.iter().all(|id| memchr::memmem::find(text, id.as_bytes()).is_some())
+}
+
+/// Which of these messages stand in the transcript since then, each in a line of its own.
+fn taken(transcript: &[u8], messages: &[String], since: Option<Timestamp>) -> Vec<bool> {
+    // Claude's clock is ours, but it writes whole milliseconds.
+    let since = since.map_or(0, Timestamp::as_millisecond);
+    let lines = transcript.split(|byte| *byte == b'\n');
+    let mut lines: Vec<String> = lines
+        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+        .filter(|line| line["type"] == "user" || line["type"] == "attachment")
+        .filter(|line| {
+            let at = line["timestamp"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+            at.is_some_and(|at| at.as_millisecond() >= since)
+        })
+        .map(|line| line.to_string())
+        .collect();
+    let mut take = |message: &String| {
+        let text = Value::from(message.as_str()).to_string();
+        let found = lines.iter().position(|line| line.contains(text.trim_matches('"')));
+        found.map(|at| lines.swap_remove(at)).is_some()
+    };
+    messages.iter().map(&mut take).collect()
+}
