@@ -23,6 +23,7 @@ use super::turn::Turn;
 
 #[cfg(test)]
 pub use again::Relaunch;
+pub use again::Written;
 
 /// More than this is not held back (bytes); then the failure stands, and lines only pass.
 pub const MOST_HELD_BYTES: usize = 16 << 20;
@@ -156,10 +157,10 @@ impl Conversation {
         self.results > 0
     }
 
-    /// The texts of the messages that have no result; `None` if one was too long to be kept.
+    /// The messages that have no result, each as its texts; `None` if one was too long to be kept.
     #[must_use]
-    pub fn unanswered(&self) -> Option<Vec<String>> {
-        let kept = |sent: &Sent| (sent.len() > 0).then(|| sent.text());
+    pub fn unanswered(&self) -> Option<Vec<Vec<String>>> {
+        let kept = |sent: &Sent| (sent.len() > 0).then(|| sent.texts());
         self.messages.iter().map(kept).collect()
     }
 

@@ -171,7 +171,7 @@ impl Held {
     pub fn meant(&self) -> Option<String> {
         match self.owed.front()? {
             Owed::Failed(failed) if self.owed.len() > 1 => {
-                let texts: Vec<_> = failed.messages.iter().map(Sent::text).collect();
+                let texts: Vec<_> = failed.messages.iter().flat_map(Sent::texts).collect();
                 Some(texts.join("\n\n"))
             }
             _ => None,
@@ -260,8 +260,8 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    pub fn text(&self) -> String {
-        Line::read(&self.line).text()
+    pub fn texts(&self) -> Vec<String> {
+        Line::read(&self.line).texts()
     }
 
     /// What Claude tells of it in the lines that answer it.

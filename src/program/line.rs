@@ -107,16 +107,15 @@ impl<'a> Line<'a> {
         self.request.as_ref().is_some_and(|request| request.subtype == subtype)
     }
 
-    /// The text of a message.
-    pub fn text(&self) -> String {
+    /// The texts of a message, block by block.
+    pub fn texts(&self) -> Vec<String> {
         let message: Value =
             serde_json::from_str(self.message.map_or("", RawValue::get)).unwrap_or_default();
         match &message["content"] {
-            Value::String(text) => text.clone(),
+            Value::String(text) => vec![text.clone()],
             content => {
                 let blocks = content.as_array().into_iter().flatten();
-                let texts: Vec<_> = blocks.filter_map(|block| block["text"].as_str()).collect();
-                texts.join("\n")
+                blocks.filter_map(|block| block["text"].as_str()).map(str::to_owned).collect()
             }
         }
     }

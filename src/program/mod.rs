@@ -12,7 +12,7 @@ mod line;
 mod open;
 mod turn;
 
-pub use conversation::{Conversation, Event, MOST_HELD_BYTES, Outbox};
+pub use conversation::{Conversation, Event, MOST_HELD_BYTES, Outbox, Written};
 pub use held::FailedTurn;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod leaving;
 use serde_json::Value;
 
 use super::conversation::Relaunch;
-use super::{Conversation, Event, Outbox};
+use super::{Conversation, Event, Outbox, Written};
 
 const INITIALIZE: &str =
     r#"{"type":"control_request","request_id":"i","request":{"subtype":"initialize"}}"#;
@@ -67,7 +67,8 @@ impl Talk {
     }
 
     fn relaunch(&mut self, taken: &[bool]) -> Relaunch {
-        self.conversation.relaunch("Carry on.", taken, &mut self.sent)
+        let written = Written { taken: taken.to_vec(), finished: false };
+        self.conversation.relaunch("Carry on.", &written, &mut self.sent)
     }
 
     fn seen_by_program(&mut self) -> String {

@@ -305,9 +305,9 @@ impl Relay<'_> {
     fn launch(&mut self, start: Start) -> io::Result<()> {
         let mut plan = self.run.plan.clone();
         if start != Start::First {
-            let taken = self.taken();
+            let written = self.written();
             let message = &self.run.plan.message;
-            let relaunch = self.conversation.relaunch(message, &taken, &mut self.out);
+            let relaunch = self.conversation.relaunch(message, &written, &mut self.out);
             let continuation = match relaunch.takes_up {
                 true => Continuation::InterruptedTurn,
                 false => Continuation::Silent,

@@ -25,6 +25,15 @@ pub struct Relaunch {
     pub shows_cut_off: bool,
 }
 
+/// What the transcript holds of the turn that a Claude left.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Which of [`Conversation::unanswered`].
+    pub taken: Vec<bool>,
+    /// Its whole answer, so that Claude would not take it up; only the result is missing.
+    pub finished: bool,
+}
+
 impl Conversation {
     /// Asks again in the living Claude.
     pub fn ask(&mut self, message: &str, out: &mut Outbox) {
@@ -72,13 +81,13 @@ impl Conversation {
     }
 
     /// How a new Claude goes on with the turn: what it is told first is written to `out`. Whoever
-    /// calls this has made sure that [`Self::tool_lines`] are in the transcript; `taken` says
-    /// which of [`Self::unanswered`] are.
+    /// calls this has made sure that [`Self::tool_lines`] are in the transcript.
     ///
     /// A turn that was cut off is taken up by Claude itself; one that ended in a failure is asked
     /// for by `message`, since Claude takes up the same turn only once; one that Claude had not
     /// begun is begun.
-    pub fn relaunch(&mut self, message: &str, taken: &[bool], out: &mut Outbox) -> Relaunch {
+    pub fn relaunch(&mut self, message: &str, written: &Written, out: &mut Outbox) -> Relaunch {
+        let taken = &written.taken;
         let session = self.session.clone();
         let shows_cut_off = self.turn.tool_is_open();
         self.turn.cut_off();
@@ -88,7 +97,7 @@ impl Conversation {
         first.append(&mut out.claude);
         out.claude = first;
         let was_begun = self.turn.answered || taken.first().is_some_and(|taken| *taken);
-        let takes_up = self.held.is_empty() && was_begun;
+        let takes_up = self.held.is_empty() && was_begun && !written.finished;
         self.postpone(taken);
         if !self.held.is_empty() {
             // One at most was being worked at behind the failed one.
@@ -98,6 +107,8 @@ impl Conversation {
             self.ask(message, out);
         } else if takes_up {
             self.asked();
+        } else if was_begun {
+            self.ask(message, out);
         } else {
             self.phase = Phase::Flowing;
             self.settled(false, out);

@@ -134,6 +134,21 @@ fn what_claude_never_came_to_is_sent_again() {
 }
 
 #[test]
+fn a_turn_that_lacks_its_result_alone_is_asked_for_one() {
+    let mut talk = Talk::begun();
+    talk.claude(&[ANSWER]);
+    talk.conversation.claude_ended(&mut talk.sent);
+    talk.sent = Outbox::default();
+    let written = Written { taken: vec![true], finished: true };
+    let relaunch = talk.conversation.relaunch("Carry on.", &written, &mut talk.sent);
+    assert!(!relaunch.takes_up, "nothing would come of it");
+    assert!(talk.seen_by_claude().contains("Carry on."));
+    talk.claude(&[INITIALIZED, RUNNING, INIT, ANSWER, GOOD, IDLE]);
+    assert_eq!(talk.seen_by_program(), lines(&[ANSWER, GOOD, IDLE]));
+    assert!(!talk.conversation.in_turn());
+}
+
+#[test]
 fn half_a_line_is_shown_only_if_nothing_follows_it() {
     let half = r#"{"type":"assi"#;
     let mut talk = Talk::begun();

@@ -8,7 +8,7 @@ use super::Relay;
 use crate::claude::rules::{Observation, Place};
 use crate::claude::transcript;
 use crate::machine::Report;
-use crate::program::FailedTurn;
+use crate::program::{FailedTurn, Written};
 use crate::watch::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState};
 
 impl Relay<'_> {
@@ -66,10 +66,14 @@ impl Relay<'_> {
         std::fs::read(path).ok()
     }
 
-    /// Which of the messages without a result the transcript holds.
-    pub(super) fn taken(&self) -> Vec<bool> {
+    /// What the transcript holds of the turn that Claude left.
+    pub(super) fn written(&self) -> Written {
         let text = self.transcript().unwrap_or_default();
-        taken(&text, &self.conversation.unanswered().unwrap_or_default(), self.began)
+        let taken = taken(&text, &self.conversation.unanswered().unwrap_or_default(), self.began);
+        let path = self.run.session.as_deref();
+        let path = path.and_then(|session| transcript::find(&self.run.claude_dir, session));
+        let tail = path.and_then(|path| transcript::tail(&path).ok());
+        Written { taken, finished: tail.is_some_and(|tail| tail.finished) }
     }
 
     pub(super) fn report(&self, failure: Failure) -> Report {
@@ -104,24 +108,82 @@ fn holds(text: &[u8], ids: &[String]) -> bool {
     ids.iter().all(|id| memchr::memmem::find(text, id.as_bytes()).is_some())
 }
 
-/// Which of these messages stand in the transcript since then, each in a line of its own.
-fn taken(transcript: &[u8], messages: &[String], since: Option<Timestamp>) -> Vec<bool> {
+/// Which of these messages stand in the transcript as prompts since then, each for itself.
+fn taken(transcript: &[u8], messages: &[Vec<String>], since: Option<Timestamp>) -> Vec<bool> {
     // Claude's clock is ours, but it writes whole milliseconds.
     let since = since.map_or(0, Timestamp::as_millisecond);
     let lines = transcript.split(|byte| *byte == b'\n');
-    let mut lines: Vec<String> = lines
+    let mut prompts: Vec<String> = lines
         .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
-        .filter(|line| line["type"] == "user" || line["type"] == "attachment")
         .filter(|line| {
             let at = line["timestamp"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
             at.is_some_and(|at| at.as_millisecond() >= since)
         })
-        .map(|line| line.to_string())
+        .filter_map(|line| prompt(&line))
         .collect();
-    let mut take = |message: &String| {
-        let text = Value::from(message.as_str()).to_string();
-        let found = lines.iter().position(|line| line.contains(text.trim_matches('"')));
-        found.map(|at| lines.swap_remove(at)).is_some()
+    let mut take = |texts: &Vec<String>| {
+        // Claude may put several into one line.
+        let holds = |prompt: &&mut String| texts.iter().all(|text| prompt.contains(text.as_str()));
+        let found = prompts.iter_mut().find(holds);
+        let found = found.map(|prompt| {
+            for text in texts {
+                *prompt = prompt.replacen(text.as_str(), "", 1);
+            }
+        });
+        found.is_some()
     };
     messages.iter().map(&mut take).collect()
+}
+
+/// The text of a prompt, if this is one: a message, or one that was taken into a running turn.
+fn prompt(line: &Value) -> Option<String> {
+    let content = match line["type"].as_str()? {
+        "user" if line["isMeta"] != true => &line["message"]["content"],
+        "attachment" if line["attachment"]["type"] == "queued_command" => {
+            &line["attachment"]["prompt"]
+        }
+        _ => return None,
+    };
+    let Value::Array(blocks) = content else { return content.as_str().map(str::to_owned) };
+    let texts: Vec<_> = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
+    Some(texts.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(lines: &[&str], messages: &[&str]) -> Vec<bool> {
+        let messages: Vec<_> = messages.iter().map(|text| vec![(*text).to_owned()]).collect();
+        let since = "2026-11-28T06:00:00.5009Z".parse().ok();
+        taken(lines.join("\n").as_bytes(), &messages, since)
+    }
+
+    #[test]
+    fn a_prompt_is_found_in_its_own_turn_alone() {
+        let line =
+            |more: &str, at: &str| format!(r#"{{"timestamp":"2026-11-28T06:00:{at}Z",{more}}}"#);
+        let said = |text: &str, at: &str| {
+            line(&format!(r#""type":"user","message":{{"content":"{text}"}}"#), at)
+        };
+        assert_eq!(held(&[&said("go on", "00.500")], &["go on"]), [true]);
+        assert_eq!(held(&[&said("go on", "00.499")], &["go on"]), [false], "an earlier turn's");
+        assert_eq!(held(&[&said("go on", "01.000")], &["go on", "go on"]), [true, false]);
+        assert_eq!(held(&[&said("go on\\ngo on", "01.000")], &["go on", "go on"]), [true, true]);
+        let queued = line(
+            r#""type":"attachment","attachment":{"type":"queued_command","prompt":"b"}"#,
+            "02.000",
+        );
+        assert_eq!(held(&[&said("a", "01.000"), &queued], &["a", "b"]), [true, true]);
+        let listing = line(
+            r#""type":"attachment","attachment":{"type":"skill_listing","content":"go"}"#,
+            "02.000",
+        );
+        let output = line(
+            r#""type":"user","message":{"content":[{"type":"tool_result","content":"go"}]}"#,
+            "02.000",
+        );
+        let meta = line(r#""type":"user","isMeta":true,"message":{"content":"go"}"#, "02.000");
+        assert_eq!(held(&[&listing, &output, &meta, "half"], &["go"]), [false]);
+    }
 }
