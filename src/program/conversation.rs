@@ -140,7 +140,7 @@ impl Conversation {
     }
 
     /// Whether a tool may have begun whose result is not known.
-    #[must_use]
+    #[cfg(test)]
     pub fn tool_is_open(&self) -> bool {
         self.turn.tool_is_open()
     }
@@ -184,7 +184,7 @@ impl Conversation {
     }
 
     /// A line of the program's, with its end.
-    pub fn from_program(&mut self, bytes: &[u8], out: &mut Outbox) -> Option<Event> {
+    pub fn hear_program(&mut self, bytes: &[u8], out: &mut Outbox) -> Option<Event> {
         let line = Line::read(bytes);
         match line.kind.as_ref() {
             "control_request" if self.phase == Phase::Gone && line.asks_for("interrupt") => {
@@ -219,7 +219,7 @@ impl Conversation {
     }
 
     /// A part of a line of the program's that is longer than what may be held back.
-    pub fn part_from_program(&mut self, bytes: &[u8], out: &mut Outbox) -> Option<Event> {
+    pub fn hear_part_of_program(&mut self, bytes: &[u8], out: &mut Outbox) -> Option<Event> {
         if self.owes() {
             self.waiting.extend_from_slice(bytes);
             return self.bounded(out);

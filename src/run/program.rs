@@ -120,8 +120,8 @@ impl Relay<'_> {
         let Self { conversation, out, .. } = self;
         let mut take = |part: Part<'_>| {
             events.extend(match part {
-                Part::Line(line) => conversation.from_program(line, out),
-                Part::Piece(piece) => conversation.part_from_program(piece, out),
+                Part::Line(line) => conversation.hear_program(line, out),
+                Part::Piece(piece) => conversation.hear_part_of_program(piece, out),
             });
         };
         match chunk {
@@ -142,15 +142,15 @@ impl Relay<'_> {
                 let Self { conversation, out, .. } = self;
                 said.feed(&chunk, |part| {
                     events.extend(match part {
-                        Part::Line(line) => conversation.from_claude(line, out),
-                        Part::Piece(piece) => conversation.part_from_claude(piece, out),
+                        Part::Line(line) => conversation.hear_claude(line, out),
+                        Part::Piece(piece) => conversation.hear_part_of_claude(piece, out),
                     });
                 });
                 self.learn_session();
                 events.into_iter().try_for_each(|event| self.told(event))
             }
             Said::Ended(exit) => {
-                self.conversation.half_from_claude(&said.end(), &mut self.out);
+                self.conversation.hear_half_of_claude(&said.end(), &mut self.out);
                 self.ended(exit)
             }
         }

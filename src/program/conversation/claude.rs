@@ -11,7 +11,7 @@ use crate::program::open::Answered;
 
 impl Conversation {
     /// A line of Claude's, with its end.
-    pub fn from_claude(&mut self, bytes: &[u8], out: &mut Outbox) -> Option<Event> {
+    pub fn hear_claude(&mut self, bytes: &[u8], out: &mut Outbox) -> Option<Event> {
         if self.phase == Phase::Passing {
             out.program.extend_from_slice(bytes);
             return None;
@@ -70,7 +70,7 @@ impl Conversation {
     }
 
     /// A part of a line of Claude's that is longer than what may be held back.
-    pub fn part_from_claude(&mut self, bytes: &[u8], out: &mut Outbox) -> Option<Event> {
+    pub fn hear_part_of_claude(&mut self, bytes: &[u8], out: &mut Outbox) -> Option<Event> {
         if self.phase == Phase::Holding {
             self.held.behind(bytes, false);
             return self.bounded(out);
@@ -82,7 +82,7 @@ impl Conversation {
 
     /// What Claude had not finished writing when it ended. It is no line, and shown only if
     /// nothing follows it.
-    pub fn half_from_claude(&mut self, bytes: &[u8], out: &mut Outbox) {
+    pub fn hear_half_of_claude(&mut self, bytes: &[u8], out: &mut Outbox) {
         let to = if self.phase == Phase::Passing { &mut out.program } else { &mut self.half };
         to.extend_from_slice(bytes);
     }

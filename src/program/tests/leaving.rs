@@ -152,14 +152,14 @@ fn a_turn_that_lacks_its_result_alone_is_asked_for_one() {
 fn half_a_line_is_shown_only_if_nothing_follows_it() {
     let half = r#"{"type":"assi"#;
     let mut talk = Talk::begun();
-    talk.conversation.half_from_claude(half.as_bytes(), &mut talk.sent);
+    talk.conversation.hear_half_of_claude(half.as_bytes(), &mut talk.sent);
     talk.conversation.claude_ended(&mut talk.sent);
     talk.relaunch(&[true]);
     talk.claude(&[INITIALIZED, RUNNING, ANSWER, GOOD, IDLE]);
     talk.conversation.give_up(&mut talk.sent);
     assert_eq!(talk.seen_by_program(), lines(&[ANSWER, GOOD, IDLE]));
 
-    talk.conversation.half_from_claude(half.as_bytes(), &mut talk.sent);
+    talk.conversation.hear_half_of_claude(half.as_bytes(), &mut talk.sent);
     talk.conversation.claude_ended(&mut talk.sent);
     talk.conversation.give_up(&mut talk.sent);
     assert_eq!(talk.seen_by_program(), half);

@@ -12,7 +12,7 @@ import { createSdkMcpServer, query, tool } from '@anthropic-ai/claude-agent-sdk'
 
 const plan = JSON.parse(process.argv[2])
 // Fields that differ from one good day to the next.
-const VARY = /usage|(_ms|_usd|_tokens|uuids?|session_id|timestamp|request_id|resets_?at|slug|pid|retry_in)$/i
+const VARY = /usage|stop_reason|(_ms|_usd|_tokens|uuids?|session_id|timestamp|request_id|resets_?at|slug|pid|retry_in)$/i
 const IDS =
   /[0-9a-f]{8}-[0-9a-f-]{27}|(toolu|msg|req)_fake\d+|\/tmp\/[^\s"']*|resets [^"]*/gi
 

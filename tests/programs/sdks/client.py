@@ -25,7 +25,7 @@ from claude_agent_sdk import (
 PLAN = json.loads(sys.argv[1])
 # Fields that differ from one good day to the next.
 VARY = re.compile(
-    r"usage|(_ms|_usd|_tokens|uuids?|session_id|timestamp|request_id|resets_?at|slug|pid|retry_in)$",
+    r"usage|stop_reason|(_ms|_usd|_tokens|uuids?|session_id|timestamp|request_id|resets_?at|slug|pid|retry_in)$",
     re.IGNORECASE,
 )
 IDS = re.compile(
