@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::Relay;
 use crate::claude::rules::{Observation, Place};
 use crate::claude::transcript;
+use crate::failure::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState};
 use crate::machine::Report;
 use crate::program::{FailedTurn, Written};
-use crate::watch::{Evidence, ExitReason, Failure, FailureKind, Source, TurnState};
 
 impl Relay<'_> {
     /// What a failing result means; `None` if no rule knows it.
