@@ -1,5 +1,11 @@
 //! The service fails, and claude lives or leaves because its input is closed.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::Stdio;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
 use super::*;
 
 /// An outage that claude does not outlast by itself: two requests are one failed turn.
@@ -32,6 +38,29 @@ fn an_outage_of_the_api_is_not_seen() {
     }
 }
 
+/// Most hosts have Claude tell when it is idle; who writes lines by hand does not.
+#[test]
+fn an_outage_is_not_seen_where_claude_does_not_tell_its_state() {
+    let desk = Desk::new(SignIn::Valid);
+    desk.service.set_api(Script::first(OUTAGE_REQUESTS, Behaviour::error(500)));
+    let mut command = desk.sandbox.command(SAFE);
+    // The wrapper form, as VS Code starts it.
+    command.arg(real_claude(desk::VERSION)).args(["-p", "--verbose"]);
+    command.args(["--output-format", "stream-json", "--input-format", "stream-json"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut safe = command.spawn().expect("it starts");
+    let message = json!({"type": "user", "message": {"role": "user", "content": "hello"}});
+    let stdin = safe.stdin.as_mut().expect("piped");
+    writeln!(stdin, "{message}").unwrap();
+    let stdout = BufReader::new(safe.stdout.take().expect("piped"));
+    let lines = stdout.lines().map(|line| line.expect("text"));
+    let result = lines.into_iter().find(|line| line.contains(r#""type":"result""#));
+    drop(safe.stdin.take());
+    assert!(safe.wait().unwrap().success());
+    let result = result.expect("a result");
+    assert!(result.contains("Hello to you.") && result.contains(r#""is_error":false"#), "{result}");
+}
+
 #[test]
 fn a_refresh_that_fails_is_not_seen() {
     let one = json!({"one_shot": true, "prompts": ["hello"]});
@@ -60,29 +89,45 @@ fn a_tool_that_ran_before_the_outage_runs_once() {
 }
 
 #[test]
-fn what_waiting_cannot_cure_is_told_at_once_and_as_it_is() {
-    let month = std::time::SystemTime::now() + std::time::Duration::from_secs(30 * 86_400);
-    let month = month.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let limit = Behaviour::usage_limit("seven_day", month);
-    let talk = json!({"prompts": ["hello", "again"]});
+fn what_waiting_cannot_cure_is_told_a_one_shot_program_as_it_is() {
     let one = json!({"one_shot": true, "prompts": ["hello"]});
     let turns = json!({"one_shot": true, "prompts": ["touch the file"], "max_turns": 1});
     let (grant, refused) = (Behaviour::invalid_grant(), Behaviour::error(400));
-    for (name, sign_in, oauth, api, sdk, plan) in [
-        ("not signed in", SignIn::None, None, None, TypeScript, &talk),
-        ("limit", SignIn::Valid, None, Some(&limit), Python, &one),
-        ("limit", SignIn::Valid, None, Some(&limit), TypeScript, &talk),
-        ("dead sign-in", SignIn::Expired, Some(&grant), None, TypeScript, &one),
-        ("dead sign-in", SignIn::Expired, Some(&grant), None, Python, &talk),
-        ("refused", SignIn::Valid, None, Some(&refused), TypeScript, &one),
-        ("max turns", SignIn::Valid, None, None, Python, &turns),
-    ] {
-        let run = |claude: &Path| {
-            let desk = Desk::new(sign_in);
-            oauth.into_iter().for_each(|fault| desk.service.set_oauth(fault.clone()));
-            api.into_iter().for_each(|fault| desk.service.set_api(fault.clone()));
-            desk.run(sdk, plan, claude)
-        };
-        assert_eq!(run(Path::new(SAFE)), run(&real_claude(desk::VERSION)), "{name} {sdk:?}");
-    }
+    as_plain("limit", SignIn::Valid, None, Some(&limit()), Python, &one);
+    as_plain("dead sign-in", SignIn::Expired, Some(&grant), None, TypeScript, &one);
+    as_plain("refused", SignIn::Valid, None, Some(&refused), TypeScript, &one);
+    as_plain("max turns", SignIn::Valid, None, None, Python, &turns);
+}
+
+#[test]
+fn what_waiting_cannot_cure_is_told_a_program_that_talks_on_as_it_is() {
+    let talk = json!({"prompts": ["hello", "again"]});
+    let grant = Behaviour::invalid_grant();
+    as_plain("not signed in", SignIn::None, None, None, TypeScript, &talk);
+    as_plain("limit", SignIn::Valid, None, Some(&limit()), TypeScript, &talk);
+    as_plain("dead sign-in", SignIn::Expired, Some(&grant), None, Python, &talk);
+}
+
+/// A limit that lifts in a month.
+fn limit() -> Behaviour {
+    let month = SystemTime::now() + Duration::from_secs(30 * 86_400);
+    let month = month.duration_since(UNIX_EPOCH).expect("it is past 1970").as_secs();
+    Behaviour::usage_limit("seven_day", month)
+}
+
+fn as_plain(
+    name: &str,
+    sign_in: SignIn,
+    oauth: Option<&Behaviour>,
+    api: Option<&Behaviour>,
+    sdk: desk::Sdk,
+    plan: &Value,
+) {
+    let run = |claude: &Path| {
+        let desk = Desk::new(sign_in);
+        oauth.into_iter().for_each(|fault| desk.service.set_oauth(fault.clone()));
+        api.into_iter().for_each(|fault| desk.service.set_api(fault.clone()));
+        desk.run(sdk, plan, claude)
+    };
+    assert_eq!(run(Path::new(SAFE)), run(&real_claude(desk::VERSION)), "{name} {sdk:?}");
 }
