@@ -215,8 +215,10 @@ impl Relay<'_> {
 
     /// Claude has ended.
     fn ended(&mut self, exit: ExitReason) -> io::Result<()> {
-        let failure = self.failed.take().or_else(|| self.crash(exit));
         self.claude = None;
+        // It is gone, and the transcript must hold what it did.
+        let failed = self.failed.take().map(|failed| Failure { turn: self.turn(), ..failed });
+        let failure = failed.or_else(|| self.crash(exit));
         // A turn without a good result is no success, whatever a later Claude made of it.
         let owes = exit == ExitReason::Code(0) && self.conversation.owes_result();
         let exit = if owes { ExitReason::Code(1) } else { exit };

@@ -96,6 +96,9 @@ fn what_waiting_cannot_cure_is_told_a_one_shot_program_as_it_is() {
     as_plain("limit", SignIn::Valid, None, Some(&limit()), Python, &one);
     as_plain("dead sign-in", SignIn::Expired, Some(&grant), None, TypeScript, &one);
     as_plain("refused", SignIn::Valid, None, Some(&refused), TypeScript, &one);
+    let (forget, down) =
+        (json!({"one_shot": true, "prompts": ["hello"], "forget": true}), Behaviour::error(500));
+    as_plain("nothing to resume", SignIn::Valid, None, Some(&down), Python, &forget);
     as_plain("max turns", SignIn::Valid, None, None, Python, &turns);
 }
 

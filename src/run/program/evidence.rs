@@ -38,7 +38,7 @@ impl Relay<'_> {
 
     /// What the turn has done, and nothing that the transcript does not hold as well: Claude goes
     /// on from that.
-    fn turn(&self) -> TurnState {
+    pub(super) fn turn(&self) -> TurnState {
         let conversation = &self.conversation;
         let done =
             if conversation.has_answered() { TurnState::Partial } else { TurnState::Untouched };

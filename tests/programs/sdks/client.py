@@ -104,6 +104,8 @@ def options():
         more["allowed_tools"] = ["mcp__own__clock"]
     if PLAN.get("replay"):
         more["extra_args"] = {"replay-user-messages": None}
+    if PLAN.get("forget"):
+        more["extra_args"] = {"no-session-persistence": None}
     return ClaudeAgentOptions(
         cli_path=os.environ["CLIENT_CLAUDE"],
         include_partial_messages=PLAN.get("partials", False),
