@@ -165,9 +165,8 @@ impl Conversation {
     }
 
     /// The ids of lines that a transcript must hold, or something that was done is not in it.
-    #[must_use]
-    pub fn tool_lines(&self) -> &[String] {
-        &self.turn.tool_lines
+    pub fn tool_lines(&self) -> impl Iterator<Item = &str> {
+        self.turn.tool_lines()
     }
 
     /// Whether the program has closed its side.

@@ -17,8 +17,8 @@ pub(super) struct Turn {
     pub answered: bool,
     /// Tool calls without a result; whether each still waits for the program's permission.
     tools: BTreeMap<String, bool>,
-    /// The ids of lines that hold tools: a transcript without them has lost what was done.
-    pub tool_lines: Vec<String>,
+    /// The ids of lines that hold tools, and those that each calls.
+    tool_lines: Vec<(String, Vec<String>)>,
     /// Claude said that it asks the service, and nothing has come of it.
     pub requests: bool,
     /// Parts of a message that are being written, by their index, inside a message.
@@ -38,12 +38,23 @@ impl Turn {
             self.answered = true;
         }
         if tools.called.len() + tools.ended.len() > 0 {
-            self.tool_lines.extend(line.uuid.as_deref().map(str::to_owned));
+            let id = line.uuid.as_deref().map(str::to_owned);
+            self.tool_lines.extend(id.map(|id| (id, tools.called.clone())));
         }
         self.tools.extend(tools.called.into_iter().map(|id| (id, false)));
         for id in tools.ended {
             self.tools.remove(&id);
         }
+    }
+
+    /// The ids of lines that a transcript must hold: one without them has lost what was done. What
+    /// still waits for permission has done nothing.
+    pub fn tool_lines(&self) -> impl Iterator<Item = &str> {
+        let waits = |id: &String| self.tools.get(id) == Some(&true);
+        let did = move |(_, called): &&(String, Vec<String>)| {
+            called.is_empty() || !called.iter().all(waits)
+        };
+        self.tool_lines.iter().filter(did).map(|(id, _)| id.as_str())
     }
 
     /// Claude asks whether it may use a tool.

@@ -53,9 +53,10 @@ fn an_outage_is_not_seen_where_claude_does_not_tell_its_state() {
     let stdin = safe.stdin.as_mut().expect("piped");
     writeln!(stdin, "{message}").unwrap();
     let stdout = BufReader::new(safe.stdout.take().expect("piped"));
-    let lines = stdout.lines().map(|line| line.expect("text"));
-    let result = lines.into_iter().find(|line| line.contains(r#""type":"result""#));
+    let mut lines = stdout.lines().map(|line| line.expect("text"));
+    let result = lines.find(|line| line.contains(r#""type":"result""#));
     drop(safe.stdin.take());
+    assert_eq!(lines.count(), 0);
     assert!(safe.wait().unwrap().success());
     let result = result.expect("a result");
     assert!(result.contains("Hello to you.") && result.contains(r#""is_error":false"#), "{result}");

@@ -37,7 +37,7 @@ fn messages_of_an_outage_have_a_result_each() {
             desk.service.set_api(Behaviour::Ok);
         });
         assert!(!seen.contains("API Error"), "{sdk:?} {when} {seen}");
-        for (what, times) in [("completed", 2), ("init default", 2), ("called: clock", 1)] {
+        for (what, times) in [("\"completed\",", 2), ("init default", 2), ("called: clock", 1)] {
             assert_eq!(seen.matches(what).count(), times, "{sdk:?} {when} {what}: {seen}");
         }
         assert!(seen.to_lowercase().contains("status: true"), "{seen}");

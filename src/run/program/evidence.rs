@@ -104,8 +104,8 @@ impl Relay<'_> {
     }
 }
 
-fn holds(text: &[u8], ids: &[String]) -> bool {
-    ids.iter().all(|id| memchr::memmem::find(text, id.as_bytes()).is_some())
+fn holds<'a>(text: &[u8], mut ids: impl Iterator<Item = &'a str>) -> bool {
+    ids.all(|id| memchr::memmem::find(text, id.as_bytes()).is_some())
 }
 
 /// Which of these messages stand in the transcript as prompts since then, each for itself.
