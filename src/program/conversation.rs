@@ -69,6 +69,8 @@ enum Phase {
 }
 
 /// A conversation between a program and Claude.
+// independent facts
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Default)]
 pub struct Conversation {
     phase: Phase,

@@ -310,10 +310,9 @@ impl Relay<'_> {
             let written = self.written();
             let message = &self.run.plan.message;
             let relaunch = self.conversation.relaunch(message, &written, &mut self.out);
-            let continuation = match relaunch.takes_up {
-                true => Continuation::InterruptedTurn,
-                false => Continuation::Silent,
-            };
+            let takes_up = relaunch.takes_up;
+            let continuation =
+                if takes_up { Continuation::InterruptedTurn } else { Continuation::Silent };
             // Without a transcript nothing was begun, and it begins as the first one did.
             if let Some(session) = relaunch.session.filter(|_| self.transcript().is_some()) {
                 plan = plan.resume(&session, continuation);
