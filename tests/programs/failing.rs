@@ -129,8 +129,8 @@ fn as_plain(
 ) {
     let run = |claude: &Path| {
         let desk = Desk::new(sign_in);
-        oauth.into_iter().for_each(|fault| desk.service.set_oauth(fault.clone()));
-        api.into_iter().for_each(|fault| desk.service.set_api(fault.clone()));
+        desk.service.set_oauth(oauth.cloned().unwrap_or(Behaviour::Ok));
+        desk.service.set_api(api.cloned().unwrap_or(Behaviour::Ok));
         desk.run(sdk, plan, claude)
     };
     assert_eq!(run(Path::new(SAFE)), run(&real_claude(desk::VERSION)), "{name} {sdk:?}");

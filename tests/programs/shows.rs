@@ -9,8 +9,8 @@ use super::*;
 
 fn hello(desk: &Desk, name: &str, claude: &Path) -> Command {
     let sdks = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/sdks");
-    let python = name.ends_with(".py");
-    let program = if python { sdks.join("venv/bin/python") } else { PathBuf::from("node") };
+    let program =
+        if name == "hello.py" { sdks.join("venv/bin/python") } else { PathBuf::from("node") };
     let mut command = desk.sandbox.command(program);
     command.arg(sdks.join(name)).arg(claude);
     command
