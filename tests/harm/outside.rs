@@ -147,16 +147,6 @@ fn a_gateway_that_drops_requests_without_credentials() {
 }
 
 #[test]
-fn a_gateway_beside_one_that_is_gone_is_not_waited_for_any_longer() {
-    // the other run waits in the same world, for a port where nobody listens
-    let through = "ANTHROPIC_BASE_URL=http://127.0.0.1:9 \"$@\" >/dev/null 2>&1 & other=$!; \
-        \"$@\"; code=$?; kill $other; wait $other; exit $code";
-    let world = gateway().through(through).outage(Outage::lasting(OUTAGE));
-    let safe = world.safe();
-    assert_eq!((safe.code, safe.stdout.trim_end()), (0, HELLO), "{safe:#?}");
-}
-
-#[test]
 fn a_dead_sign_in_that_an_older_claude_keeps_on_disk_ends_after_some_tries() {
     let revoked = Outage::requests(1_000).at(Endpoint::OAuth).fault(Behaviour::invalid_grant());
     let world =
