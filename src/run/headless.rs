@@ -209,15 +209,18 @@ async fn refuses_ours(
     began: SystemTime,
     output: &mut Output,
 ) -> bool {
-    let mut words = output.text();
-    if let Some(first) = &mut ended.first_words {
-        words.push_str(&first.whole().await);
+    let may_refuse = ended.may_refuse
+        && ended.exit != ExitReason::Code(0)
+        && output.ended().session.is_none()
+        && !run.was_written_since(began);
+    let mut refuses = false;
+    if may_refuse {
+        let mut words = output.text();
+        if let Some(first) = &mut ended.first_words {
+            words.push_str(&first.whole().await);
+        }
+        refuses = refusal::refuses_ours(&run.plan, ended.exit, &words);
     }
-    let told = output.ended();
-    let refuses = ended.may_refuse
-        && told.session.is_none()
-        && !run.was_written_since(began)
-        && refusal::refuses_ours(&run.plan, ended.exit, &words);
     match ended.first_words.take() {
         Some(first) if refuses => first.drop_held(),
         Some(first) => first.finish().await,

@@ -32,6 +32,14 @@ fn a_sandbox_that_cannot_see_our_files_starts_claude_at_once() {
 }
 
 #[test]
+fn nor_what_we_put_in_a_pipes_place() {
+    let through = "\"$@\" -p --strict-mcp-config --mcp-config <(echo '{\"mcpServers\":{}}') -- hi";
+    let world = World::new::<&str>(&[]).file("{home}/.config/place", "").script(SANDBOXED);
+    let pair = world.through(through).both().same();
+    assert_eq!(pair.safe.stdout.trim_end(), HELLO, "{}", pair.tells());
+}
+
+#[test]
 fn in_a_terminal_too() {
     let world = World::new::<&str>(&[]).file("{home}/.config/place", "").script(SANDBOXED);
     world.at_terminal(sits).both().same();
