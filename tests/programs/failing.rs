@@ -131,7 +131,10 @@ fn as_plain(
         let desk = Desk::new(sign_in);
         desk.service.set_oauth(oauth.cloned().unwrap_or(Behaviour::Ok));
         desk.service.set_api(api.cloned().unwrap_or(Behaviour::Ok));
-        desk.run(sdk, plan, claude)
+        let seen = desk.run(sdk, plan, claude);
+        let waited = desk.sandbox.tmp().join("waits").exists();
+        assert!(!waited, "{name}: nothing is waited for, and nobody is told so");
+        seen
     };
     assert_eq!(run(Path::new(SAFE)), run(&real_claude(desk::VERSION)), "{name} {sdk:?}");
 }

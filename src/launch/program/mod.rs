@@ -137,6 +137,8 @@ impl Talker {
                 status = self.child.wait(), if self.stdout.is_none() => {
                     return Ok(Said::Ended(reason(status?)));
                 }
+                // Nothing else may happen until the program has read what is there for it.
+                () = std::future::pending(), if !listening => {}
             }
         }
     }
@@ -178,5 +180,29 @@ pub async fn nobody_listens() {
             return;
         }
         ready.clear_ready();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use nix::sys::signal::Signal;
+
+    use super::*;
+    use crate::claude::args::ClaudeArgs;
+
+    #[tokio::test]
+    async fn a_claude_that_is_not_listened_to_is_waited_for() {
+        let plan = LaunchPlan::new("/bin/cat".into(), ClaudeArgs::parse(&[]), String::new());
+        let mut cat = Talker::launch(&plan).expect("it is there");
+        {
+            let mut next = std::pin::pin!(cat.next(false));
+            let waits = std::future::poll_fn(|context| {
+                Poll::Ready(next.as_mut().poll(context).is_pending())
+            });
+            assert!(waits.await);
+        }
+        cat.signal(Signal::SIGKILL);
     }
 }
