@@ -24,6 +24,8 @@ pub struct Moment {
     pub at: Duration,
     /// By the calendar, which can be set.
     pub wall: Timestamp,
+    /// How much of it the machine has slept.
+    pub slept: Duration,
 }
 
 /// Why a wait for a time ended.
@@ -67,13 +69,17 @@ impl Clock {
     /// Since it was made.
     #[must_use]
     pub fn now(&self) -> Duration {
-        self.began.elapsed() + (self.asleep)().saturating_sub(self.slept_before)
+        self.began.elapsed() + self.slept()
+    }
+
+    fn slept(&self) -> Duration {
+        (self.asleep)().saturating_sub(self.slept_before)
     }
 
     /// Now, in both ways.
     #[must_use]
     pub fn moment(&self) -> Moment {
-        Moment { at: self.now(), wall: (self.wall)() }
+        Moment { at: self.now(), wall: (self.wall)(), slept: self.slept() }
     }
 
     /// Waits until then, or until the machine has slept.
@@ -149,6 +155,7 @@ mod tests {
         };
         let (woke, ()) = tokio::join!(wait, sleep);
         assert_eq!(woke, Woke::Slept);
+        assert_eq!(clock.moment().slept, hour);
         assert!(clock.now() >= hour && clock.now() < hour + Duration::from_secs(120));
     }
 }

@@ -102,8 +102,12 @@ pub struct Case {
     pub(super) refused: super::SignInSeen,
     /// When claude was last started or asked.
     pub(super) acted: Option<Duration>,
-    /// No try before then: after a sleep the network may not be back, or the service said so.
+    /// No try before then: the service said so.
     pub(super) not_before: Duration,
+    /// Before then the network may not be back after a sleep.
+    pub(super) awake: Duration,
+    /// How much of the run the machine has slept, as far as was seen.
+    pub(super) slept: Duration,
     /// How the last child ended.
     pub(super) exit: Option<ExitReason>,
     /// What we ended it for, though it had not failed by itself.
@@ -151,6 +155,8 @@ impl Case {
             refused: super::SignInSeen::default(),
             acted: None,
             not_before: Duration::ZERO,
+            awake: Duration::ZERO,
+            slept: Duration::ZERO,
             exit: None,
             cut: None,
             signal: None,
@@ -211,7 +217,8 @@ impl Case {
 
     /// The earliest moment for the next try.
     pub(super) fn earliest(&self) -> Duration {
-        self.acted.map_or(Duration::ZERO, |at| at + self.least_wait()).max(self.not_before)
+        let paced = self.acted.map_or(Duration::ZERO, |at| at + self.least_wait());
+        paced.max(self.not_before).max(self.awake)
     }
 
     /// Keeps in mind what an attempt had done, and never less than an earlier one.

@@ -4,6 +4,7 @@
 
 mod failing;
 mod person;
+mod sleep;
 mod trying;
 
 use std::time::Duration;
@@ -40,6 +41,7 @@ struct Reaction<'c> {
 
 impl Reaction<'_> {
     fn to(&mut self, event: Event) {
+        self.sees_sleep(&event);
         self.case.began |= self.case.living
             && matches!(
                 event,

@@ -57,7 +57,7 @@ fn climb_from(
     for _ in 0..2_000 {
         let crash = failure.kind == FailureKind::Crash;
         history.failed(elapsed, crash, Duration::from_secs(600));
-        let now = Moment { at: elapsed, wall: Timestamp::UNIX_EPOCH };
+        let now = Moment { at: elapsed, wall: Timestamp::UNIX_EPOCH, slept: Duration::ZERO };
         match decide(policy, standing, &history, failure, &health(reading), now) {
             Decision::Act { rung, after } => {
                 history.tried(rung, elapsed, super::reading(failure, &health(reading)));
@@ -189,7 +189,7 @@ fn a_second_crash_at_a_terminal_is_not_relaunched() {
 #[test]
 fn a_usage_limit_is_waited_for_only_within_the_horizon() {
     let at = |second| Timestamp::from_second(second).expect("in range");
-    let now = Moment { at: Duration::ZERO, wall: at(10_000) };
+    let now = Moment { at: Duration::ZERO, wall: at(10_000), slept: Duration::ZERO };
     let decide_for = |resets| {
         let limit = failure(FailureKind::UsageLimit { resets: Some(at(resets)) });
         match decide(
@@ -279,7 +279,7 @@ proptest! {
         for step in 0..5_000 {
             let reading = [Reading::Up, Reading::Down, Reading::Unknown][usize::from(readings[step % readings.len()])];
             history.failed(elapsed, kind == FailureKind::Crash, Duration::from_secs(600));
-            let now = Moment { at: elapsed, wall: Timestamp::UNIX_EPOCH };
+            let now = Moment { at: elapsed, wall: Timestamp::UNIX_EPOCH, slept: Duration::ZERO };
             match decide(&policy, Standing::Unattended, &history, &failure(kind), &health(reading), now) {
                 Decision::Act { rung, after } => {
                     prop_assert!(after <= policy.curve.max.max(Duration::from_secs(60)));

@@ -81,6 +81,48 @@ fn a_sleep_of_the_machine_is_no_horizon_unless_it_lasts_beyond_it() {
     }
 }
 
+/// As a closed laptop does through the night: awake for 45 s now and then.
+#[test]
+fn nothing_is_tried_in_wakes_that_are_shorter_than_what_a_return_takes() {
+    for (means, waits) in
+        [(Means::HEADLESS, true), (Means::TERMINAL, true), (Means::TERMINAL, false)]
+    {
+        let mut world = World::launched(Policy { after_wake: 90 * SECOND, ..policy() }, means);
+        world.sleeps(HOUR / 4);
+        if waits {
+            world.fails(FailureKind::AuthRefresh, UNTOUCHED);
+            world.goes_on(Reading::Unknown, 1);
+        }
+        for _ in 0..4 {
+            world.sleeps(HOUR / 4);
+            world.hears(if waits { Event::Slept } else { Event::TurnBegan });
+            world.pass(45 * SECOND);
+            world.hears(Event::Up);
+        }
+        if !waits {
+            // In a turn, when no wait sees the sleep.
+            world.fails(FailureKind::AuthRefresh, UNTOUCHED);
+            world.goes_on(Reading::Unknown, 1);
+        }
+        let Some(Asked::Wait(wait)) = &world.asked else { panic!("{:?}", world.asked) };
+        let left = wait.until.saturating_sub(world.at);
+        assert!(left >= 45 * SECOND, "{means:?} tries in {left:?}");
+        assert_eq!(world.tries(), 1, "{means:?}");
+    }
+}
+
+#[test]
+fn a_key_after_a_sleep_says_that_somebody_is_there() {
+    let mut world =
+        World::launched(Policy { after_wake: 90 * SECOND, ..policy() }, Means::TERMINAL);
+    world.sleeps(HOUR);
+    world.hears(Event::Typed(Key::Text));
+    world.fails(FailureKind::Api, UNTOUCHED);
+    world.goes_on(Reading::Unknown, 1);
+    let Some(Asked::Wait(wait)) = &world.asked else { panic!("{:?}", world.asked) };
+    assert!(wait.until.saturating_sub(world.at) < 10 * SECOND, "{wait:?}");
+}
+
 #[test]
 fn a_revoked_sign_in_is_asked_again_once_for_each_new_sign_in() {
     let mut world = World::launched(policy(), Means::TERMINAL);

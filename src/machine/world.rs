@@ -36,6 +36,7 @@ pub(super) struct World {
     pub case: Case,
     pub at: Duration,
     pub wall: Timestamp,
+    pub slept: Duration,
     pub asked: Option<Asked>,
     pub scene: Scene,
     /// All effects so far.
@@ -117,6 +118,7 @@ impl World {
             case: Case::new(policy, means, facts, 7),
             at: Duration::ZERO,
             wall: Timestamp::from_second(1_000_000).expect("in range"),
+            slept: Duration::ZERO,
             asked: None,
             scene,
             done: Vec::new(),
@@ -147,6 +149,12 @@ impl World {
     pub fn pass(&mut self, span: Duration) {
         self.at += span;
         self.wall += SignedDuration::try_from(span).expect("short");
+    }
+
+    /// The machine sleeps for so long.
+    pub fn sleeps(&mut self, span: Duration) {
+        self.pass(span);
+        self.slept += span;
     }
 
     /// A failure of the living child, or its end by one.
@@ -213,7 +221,7 @@ impl World {
             self.foresees(&event);
             let before = self.case.state().name();
             let ends = self.case.horizon_ends(self.at);
-            let moment = Moment { at: self.at, wall: self.wall };
+            let moment = Moment { at: self.at, wall: self.wall, slept: self.slept };
             if let Some(visited) = &mut self.visited {
                 visited.push((self.case.clone(), moment));
             }

@@ -163,7 +163,7 @@ fn climb(
             &streak,
             &failure,
             &health,
-            Moment { at: elapsed, wall },
+            Moment { at: elapsed, wall, slept: Duration::ZERO },
         ) {
             Decision::Act { rung, after } => {
                 match steps.last_mut() {

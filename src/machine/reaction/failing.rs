@@ -231,7 +231,7 @@ impl Reaction<'_> {
 
     fn wait(&mut self, remedy: Remedy, after: Duration) {
         let since = self.now.at;
-        let due = (since + after).max(self.case.not_before);
+        let due = (since + after).max(self.case.not_before).max(self.case.awake);
         self.case.state = State::Waiting { remedy, since, due, up: false, claimed: false };
         self.arm();
     }
@@ -335,23 +335,6 @@ impl Reaction<'_> {
         let State::Waiting { remedy, .. } = &self.case.state else { return };
         let remedy = remedy.clone();
         self.claim(remedy, since, Reading::Up);
-    }
-
-    /// The network is not back at once, and many machines wake at the same hour.
-    pub(super) fn slept(&mut self) {
-        let share = 1.0 + self.case.random.f64() / 2.0;
-        self.case.not_before = self.now.at + self.case.policy.after_wake.mul_f64(share);
-        let awake = self.case.not_before;
-        let ends = self.case.horizon_ends(self.now.at);
-        match &mut self.case.state {
-            State::Waiting { .. } if self.now.at >= ends => self.wait_over(Reading::Unknown),
-            State::Waiting { due, .. } => {
-                *due = (*due).max(awake);
-                self.arm();
-            }
-            State::Opening => self.look_in(awake.saturating_sub(self.now.at)),
-            _ => self.wait_over(Reading::Unknown),
-        }
     }
 
     /// Nothing more is tried; `later`: waiting longer might still cure it.
