@@ -4,6 +4,7 @@
 //! packed and installed.
 
 mod linters;
+mod npm;
 mod package;
 mod slurm;
 mod steps;

@@ -10,7 +10,7 @@ use crate::deploy;
 
 /// Runs a program of this machine; its standard output.
 #[track_caller]
-fn run(command: &mut Command) -> String {
+pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let Output { status, stdout, stderr } = output;
     let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
@@ -18,14 +18,24 @@ fn run(command: &mut Command) -> String {
     out.into_owned()
 }
 
-/// Packs the program under test; the file that was made.
-fn pack(what: &str) -> PathBuf {
+/// The program under test as a release build is, in a directory of its own.
+pub fn stripped() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let program = dir.path().join("claude-safe");
-    // as a release build is
     run(Command::new("strip").arg("-o").arg(&program).arg(env!("CARGO_BIN_EXE_claude-safe")));
+    (dir, program)
+}
+
+/// Packs the program under test; the file that was made.
+fn pack(what: &str) -> PathBuf {
+    let (_dir, program) = stripped();
     let mut script = Command::new(deploy().join("package"));
-    let out = run(script.args([what, "--binary"]).arg(&program));
+    file_of(script.args([what, "--binary"]).arg(&program))
+}
+
+/// Lets the script work; the file that it names.
+fn file_of(script: &mut Command) -> PathBuf {
+    let out = run(script);
     let file = out.lines().last().expect("the script names its file");
     Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
 }
@@ -123,6 +133,33 @@ fn the_tarball_is_the_same_for_the_same_input_and_says_what_it_needs() {
     for file in ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "docs/shells.md", "deploy/crontab"] {
         assert!(top.join(file).is_file(), "{file}");
     }
+}
+
+#[test]
+fn a_tarball_for_a_mac_has_the_documents_that_the_program_of_this_machine_makes() {
+    let (dir, program) = stripped();
+    let foreign = dir.path().join("mach-o");
+    fs::write(&foreign, b"\xcf\xfa\xed\xfe not for this machine").expect("written");
+    let mut script = Command::new(deploy().join("package"));
+    script.args(["tarball", "--target", "aarch64-apple-darwin", "--binary"]).arg(&foreign);
+    let tarball = file_of(script.arg("--documents").arg(&program));
+    assert_checksum(&tarball);
+    let name = format!("claude-safe-{}-aarch64-apple-darwin", env!("CARGO_PKG_VERSION"));
+    assert!(tarball.ends_with(format!("{name}.tar.gz")), "{}", tarball.display());
+    run(Command::new("tar").arg("-xzf").arg(&tarball).arg("-C").arg(dir.path()));
+    let top = dir.path().join(name);
+    assert!(
+        fs::read(top.join("claude-safe")).expect("there") == fs::read(&foreign).expect("there")
+    );
+    let mode = fs::metadata(top.join("claude-safe")).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o755);
+    let completions = top.join("completions");
+    assert_documents(
+        &top.join("man"),
+        &completions.join("claude-safe"),
+        &completions.join("_claude-safe"),
+        &completions.join("claude-safe.fish"),
+    );
 }
 
 #[test]
