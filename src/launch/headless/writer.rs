@@ -129,13 +129,15 @@ impl Write for Writer<'_> {
 mod tests {
     use std::fs::File;
     use std::io::Read as _;
+    use std::os::fd::OwnedFd;
 
     use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
     use super::*;
 
     fn pipe() -> (File, Pipeline) {
-        let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let (read, write) = std::io::pipe().expect("a pipe");
+        let (read, write) = (OwnedFd::from(read), OwnedFd::from(write));
         // A parent may have left it so.
         fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("ours");
         (File::from(read), Pipeline::to(write))

@@ -100,15 +100,20 @@ impl Descriptor {
         if self.nonblocking {
             return Ok(());
         }
-        let mut fds = [PollFd::new(self.fd.as_fd(), flags)];
-        match nix::poll::poll(&mut fds, PollTimeout::ZERO)? {
-            0 => Err(io::ErrorKind::WouldBlock.into()),
-            // Counted as an event, but nothing that a read could end with: it would block.
-            _ if fds[0].revents().is_none_or(|seen| seen.contains(PollFlags::POLLNVAL)) => {
-                Err(Errno::EBADF.into())
-            }
-            _ => Ok(()),
+        would_not_block(self.fd.as_fd(), flags)
+    }
+}
+
+/// Fails with [`io::ErrorKind::WouldBlock`] where a call would wait.
+fn would_not_block(fd: BorrowedFd<'_>, flags: PollFlags) -> io::Result<()> {
+    let mut fds = [PollFd::new(fd, flags)];
+    match nix::poll::poll(&mut fds, PollTimeout::ZERO)? {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        // Counted as an event, but nothing that a read could end with: it would block.
+        _ if fds[0].revents().is_none_or(|seen| seen.contains(PollFlags::POLLNVAL)) => {
+            Err(Errno::EBADF.into())
         }
+        _ => Ok(()),
     }
 }
 
@@ -133,6 +138,19 @@ mod tests {
     use nix::sys::termios::{self, SetArg};
 
     use super::*;
+
+    #[test]
+    fn only_what_a_call_could_end_with_counts_as_ready() {
+        let (read, write) = io::pipe().unwrap();
+        let ready = |fd| would_not_block(fd, PollFlags::POLLIN).map_err(|error| error.kind());
+        assert_eq!(ready(read.as_fd()), Err(io::ErrorKind::WouldBlock));
+        drop(write);
+        assert_eq!(ready(read.as_fd()), Ok(()), "its end can be read");
+        // SAFETY: no descriptor has this number; the kernel says so, and nothing is done with it.
+        let nothing = unsafe { BorrowedFd::borrow_raw(RawFd::MAX) };
+        assert!(would_not_block(nothing, PollFlags::POLLIN).is_err(), "poll counts it as an event");
+        assert_ne!(ready(nothing), Err(io::ErrorKind::WouldBlock));
+    }
 
     #[tokio::test]
     async fn a_full_queue_whose_reader_is_gone_ends_the_write() {
