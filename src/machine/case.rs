@@ -119,9 +119,9 @@ pub struct Case {
     pub(super) keys: Keys,
     /// The next turn that begins is the one that we started claude for.
     pub(super) ours_follows: bool,
-    /// Since when Claude itself has been trying again in this attempt, and whether somebody who
-    /// looks elsewhere was told.
-    pub(super) retrying: Option<(Duration, bool)>,
+    /// Since when Claude itself has been trying again in this turn, and when that was last told to
+    /// somebody who looks elsewhere, or to the one at the terminal.
+    pub(super) retrying: Option<(Duration, Duration)>,
     /// The wait that the service last asked for: our next try comes no earlier either.
     pub(super) asked_wait: Option<Duration>,
 }

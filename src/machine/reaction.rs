@@ -4,6 +4,7 @@
 
 mod failing;
 mod person;
+mod retrying;
 mod sleep;
 mod trying;
 
@@ -11,10 +12,10 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::words::{self, what};
+use super::words;
 use super::{Answer, Case, ChildEnd, Effect, End, Event, Key, Left, Report, Start, State};
 use crate::clock::Moment;
-use crate::failure::{ExitReason, Failure, FailureKind, TurnState, Verdict};
+use crate::failure::{ExitReason, FailureKind, TurnState, Verdict};
 use crate::journal;
 use crate::notify::Occasion;
 use crate::rung::Rung;
@@ -129,6 +130,7 @@ impl Reaction<'_> {
         keys.queued &= !keys.entered;
         self.case.turn = TurnState::Untouched;
         self.case.line = None;
+        self.case.retrying = None;
         self.case.streak.left_to_the_user(self.now.at);
     }
 
@@ -147,6 +149,7 @@ impl Reaction<'_> {
             self.tell(Occasion::Recovered, "the turn went through");
         }
         self.push(Effect::Hide);
+        self.case.retrying = None;
         self.case.turn = TurnState::Untouched;
         self.case.line = None;
     }
@@ -206,33 +209,6 @@ impl Reaction<'_> {
         self.exit(End::Done(exit));
     }
 
-    /// Claude itself is trying again: says so once, and tells those who look elsewhere when that
-    /// has become a long wait. Waiting for a limit that lifts past the horizon is in vain.
-    fn retrying(&mut self, kind: FailureKind, status: Option<u16>) {
-        if self.case.state != State::Running || !self.case.living || self.case.means.asks {
-            return;
-        }
-        let failure =
-            Failure { kind, status, evidence: Vec::new(), session: None, turn: TurnState::Unknown };
-        if let FailureKind::UsageLimit { resets: Some(resets) } = kind {
-            let left = Duration::try_from(resets.duration_since(self.now.wall));
-            if left.is_ok_and(|left| left > self.case.policy.longest_limit) {
-                return self.cut(kind);
-            }
-        }
-        match self.case.retrying {
-            None => {
-                self.case.retrying = Some((self.now.at, false));
-                self.say(words::retrying(&failure, self.now.wall));
-            }
-            Some((since, false)) if self.now.at.saturating_sub(since) >= LONG_WAIT => {
-                self.case.retrying = Some((since, true));
-                self.tell(Occasion::Waiting, &what(&failure));
-            }
-            Some(_) => {}
-        }
-    }
-
     /// Ends a child that has not failed by itself.
     fn cut(&mut self, kind: FailureKind) {
         let idle = self.case.state == State::Running && self.case.living;
@@ -247,7 +223,12 @@ impl Reaction<'_> {
         keys.last = self.now.at;
         keys.queued = true;
         keys.entered = key == Key::Enter;
+        let stops = self.case.means.asks && matches!(key, Key::Escape | Key::Interrupt);
         match &mut self.case.state {
+            // Claude's own tries end with its turn.
+            State::Running if stops && self.case.retrying.take().is_some() => {
+                self.push(Effect::Hide);
+            }
             State::Person { typed, .. } => *typed = true,
             State::Waiting { .. } if !self.case.living && key == Key::Enter => self.hurry(),
             State::Pasted { .. } | State::Entered { .. }

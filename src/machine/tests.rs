@@ -249,6 +249,28 @@ fn a_wait_that_the_service_asked_for_is_kept_whatever_a_look_says() {
 }
 
 #[test]
+fn while_claude_itself_tries_again_a_terminal_is_told_each_minute_what_to_expect() {
+    let mut world = World::launched(policy(), Means::TERMINAL);
+    let event = Event::Retrying { kind: FailureKind::Api, status: Some(529), asked: None };
+    for _ in 0..90 {
+        world.hears(event.clone());
+        world.pass(2 * SECOND);
+    }
+    let shown: Vec<String> = world
+        .done
+        .iter()
+        .filter_map(|(_, effect)| match effect {
+            Effect::Show(notice) => Some(notice.what.clone()),
+            _ => None,
+        })
+        .collect();
+    let lasting = |span| format!("overloaded (529) · for {span} now; such outages last 20–180 min");
+    assert_eq!(shown, [lasting("60 s"), lasting("2 min")]);
+    world.hears(Event::Typed(Key::Escape));
+    assert!(matches!(world.done.last(), Some((_, Effect::Hide))), "it ends with the turn");
+}
+
+#[test]
 fn a_reset_that_the_local_clock_has_passed_is_waited_for_with_growing_waits() {
     let mut world = World::launched(policy(), Means::HEADLESS);
     let resets = Some(world.wall);

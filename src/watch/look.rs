@@ -90,6 +90,8 @@ pub enum Panel {
 pub struct Retrying {
     /// Which attempt, and of how many, if it says so.
     pub attempt: Option<(u32, u32)>,
+    /// The HTTP status, if it says so.
+    pub status: Option<u16>,
 }
 
 /// The vim mode that the footer names.
@@ -312,7 +314,8 @@ fn retrying(rows: &[String]) -> Option<Retrying> {
                 let (nth, of) = count.split_once('/')?;
                 Some((nth.trim().parse().ok()?, of.trim().parse().ok()?))
             });
-            return Some(Retrying { attempt });
+            let status = row.split(' ').nth(1).and_then(|word| word.parse().ok());
+            return Some(Retrying { attempt, status });
         }
         if matches!(glyph, '●' | '❯' | '!') {
             return None;

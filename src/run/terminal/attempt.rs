@@ -17,7 +17,7 @@ use super::launching::{rewrite_last_words, spawned, until};
 use super::readings::Witness;
 use crate::claude::hooks::{HookEvent, HookName};
 use crate::claude::session_file::Status;
-use crate::failure::{ExitReason, TurnState, Verdict};
+use crate::failure::{ExitReason, FailureKind, TurnState, Verdict};
 use crate::launch::terminal::{Event as Relayed, Relay, Tty};
 use crate::machine::{self, ChildEnd, Effect, Event, Report, Scene, SignInSeen, State};
 use crate::run::{Run, next_hook, now_here};
@@ -311,6 +311,11 @@ impl Attempt<'_, '_> {
             let watching = *self.run.case.state() == State::Running;
             if at_rest && answered && watching && !self.watcher.hooks_run() {
                 self.hear(Event::TurnWorked);
+            }
+            // In mid-turn the transcript does not tell; nothing is done about it but a word.
+            if let Some(retrying) = look.retrying {
+                let (kind, status) = (FailureKind::Api, retrying.status);
+                self.hear(Event::Retrying { kind, status, asked: None });
             }
             return;
         };
