@@ -1,6 +1,9 @@
 //! claude-safe starts the real Claude Code, watches it, and brings it through
 //! outages of its sign-in and API service. ARCHITECTURE.md has the map.
 
+// The documentation is for readers of the source: it is made with the private items.
+#![allow(rustdoc::private_intra_doc_links)]
+
 mod backup;
 mod claude;
 mod cli;
