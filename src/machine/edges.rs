@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nix::sys::signal::Signal;
 
 use super::properties::lived;
-use super::world::{HOUR, SECOND, failure, signed_in};
+use super::world::{HOUR, SECOND, at_rest, failure, signed_in};
 use super::*;
 use crate::claude::credentials::SignIn;
 use crate::clock::Moment;
@@ -38,14 +38,7 @@ fn reports() -> Vec<Report> {
 }
 
 fn scenes() -> Vec<Scene> {
-    let open = Scene {
-        may_type: Ok(()),
-        may_enter: Ok(()),
-        box_empty: true,
-        background: false,
-        sign_in: signed_in(0),
-        ..Scene::default()
-    };
+    let open = at_rest();
     let fresh = Scene { sign_in: signed_in(9), ..open.clone() };
     let why_not = |why| Scene { may_type: Err(why), may_enter: Err(why), ..open.clone() };
     let panel = |panel| Scene { panel: Some(panel), box_empty: false, ..open.clone() };

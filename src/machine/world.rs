@@ -106,14 +106,7 @@ fn rank(turn: TurnState) -> u8 {
 
 impl World {
     pub fn new(policy: Policy, means: Means, facts: Facts) -> Self {
-        let scene = Scene {
-            may_type: Ok(()),
-            may_enter: Ok(()),
-            box_empty: true,
-            background: false,
-            sign_in: signed_in(0),
-            ..Scene::default()
-        };
+        let scene = at_rest();
         Self {
             case: Case::new(policy, means, facts, 7),
             at: Duration::ZERO,
@@ -276,6 +269,18 @@ impl World {
 }
 
 /// A sign-in that could be refreshed, the one of this number.
+/// A failed turn's screen, in which nothing stands in the way.
+pub(super) fn at_rest() -> Scene {
+    Scene {
+        may_type: Ok(()),
+        may_enter: Ok(()),
+        box_empty: true,
+        background: false,
+        sign_in: signed_in(0),
+        ..Scene::default()
+    }
+}
+
 pub(super) fn signed_in(number: u64) -> SignInSeen {
     SignInSeen { sign_in: SignIn::Expired, stamp: Some(Stamp::numbered(number)) }
 }
