@@ -19,7 +19,7 @@ use crate::error::Usage;
 use crate::paths;
 use crate::queue::compose::{Wrong, find};
 use crate::queue::task::{State, Task};
-use crate::queue::{self, Sqlite, Store as _};
+use crate::queue::{self, Store};
 use crate::report::tasks::TaskRow;
 
 /// Options of `queue`.
@@ -114,7 +114,7 @@ enum Command {
 
 /// What every command works with.
 struct Desk {
-    store: Sqlite,
+    store: Box<dyn Store>,
     config: Config,
     state_dir: PathBuf,
     json: bool,
@@ -131,11 +131,11 @@ impl Desk {
         for problem in problems {
             crate::notice::say(&format!("{problem} (using the default)"));
         }
-        Ok(Self { store: queue::open(&state_dir)?, config, state_dir, json })
+        Ok(Self { store: queue::open(&config, &state_dir)?, config, state_dir, json })
     }
 
     fn find(&self, name: &str) -> anyhow::Result<Task> {
-        find(&self.store, name).map_err(usage)
+        find(&*self.store, name).map_err(usage)
     }
 
     /// Tells the runners that something changed.
@@ -152,9 +152,12 @@ fn usage(wrong: Wrong) -> anyhow::Error {
     }
 }
 
-/// The queue, if somebody uses it; to look at it must make none.
-fn in_use(state_dir: &Path) -> Option<Sqlite> {
-    queue::file_of(state_dir).exists().then(|| Sqlite::open(&queue::file_of(state_dir)).ok())?
+/// The queue as `status` and `report` see it: what cannot be read is said, and holds up nothing.
+fn in_use(state_dir: &Path) -> Option<Box<dyn Store>> {
+    let (config, _) =
+        config::load(&paths::config_file(), Profile::of(None, true), config::from_environment());
+    let store = queue::if_used(&config, state_dir);
+    store.inspect_err(|error| crate::notice::say(&error.to_string())).ok().flatten()
 }
 
 /// One line for `status`: how many tasks stand where. Empty without a queue.

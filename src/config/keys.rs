@@ -150,6 +150,8 @@ keys! {
         jobs: i64 = "1", Kind::Integer(1, 1000), "How many tasks of the queue run at once.";
         max_usd_per_day: i64 = "0", Kind::Integer(0, 1_000_000), "No task is started once a day's tasks have cost this (US dollars; 0: no cap).";
         owner: Option<String> = "", Kind::Text, "What this host is called in the queue (empty: its host name).";
+        store: Option<String> = "", Kind::Text, "The PostgreSQL of a queue that several hosts share (`postgres://user@host/database`; empty: a file of this host).";
+        labels: Vec<String> = "", Kind::List(&[]), "What this host has to offer: a task with labels runs only where all of them are.";
         inhibit_sleep: bool = "off", Kind::Switch, "Keep the machine awake while a task of the queue runs (systemd-inhibit, caffeinate).";
         inbox: Option<PathBuf> = "", Kind::Path, "A directory in which each Markdown file becomes a task.";
     }

@@ -8,6 +8,7 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::{Timestamp, ToSpan as _, ZonedDateTime};
 
 use super::file::{self, Head};
+use super::place;
 use super::store::{Store, StoreError};
 use super::task::{Id, NewTask, Spec, State, Task, name_of};
 use crate::config::value;
@@ -29,7 +30,7 @@ pub enum Wrong {
 /// Makes a task. `batch` are those that are added before it, at the same time; `base` is where
 /// its relative directory begins.
 pub fn compose(
-    store: &impl Store,
+    store: &dyn Store,
     batch: &[NewTask],
     head: Head,
     prompt: String,
@@ -37,7 +38,7 @@ pub fn compose(
 ) -> Result<NewTask, Wrong> {
     file::check(&head).map_err(Wrong::Task)?;
     let dir = head.dir.as_deref().map_or_else(|| base.to_owned(), |dir| file::directory(dir, base));
-    if !dir.is_dir() {
+    if !dir.is_dir() && head.repo.is_none() {
         return Err(Wrong::Task(format!("`dir`: {} is no directory", dir.display())));
     }
     let mut after = Vec::new();
@@ -64,7 +65,9 @@ pub fn compose(
         not_before: not_before.map(Timestamp::as_millisecond),
         spec: Spec {
             prompt,
-            dir,
+            dir: place::kept(&dir),
+            repo: head.repo,
+            labels: head.labels,
             worktree: head.worktree,
             after,
             key: head.key,
@@ -91,6 +94,8 @@ pub fn head_of(task: &Task) -> Head {
     Head {
         name: Some(task.name.clone()),
         dir: Some(spec.dir.to_string_lossy().into_owned()),
+        repo: spec.repo.clone(),
+        labels: spec.labels.clone(),
         worktree: spec.worktree.clone(),
         after: spec.after.iter().map(|id| format!("q{id}")).collect(),
         at: at.map(|at| format!("{at:.0}")),
@@ -113,7 +118,7 @@ pub fn is_id(text: &str) -> Option<Id> {
 
 /// The task that a person means: by its id, or by the name of the newest one that has it. One of
 /// the batch is a number below zero until it is added.
-fn named(store: &impl Store, batch: &[NewTask], name: &str) -> Result<Id, Wrong> {
+fn named(store: &dyn Store, batch: &[NewTask], name: &str) -> Result<Id, Wrong> {
     if let Some(at) = batch.iter().rposition(|task| task.name == name) {
         return Ok(-Id::try_from(at).unwrap_or(Id::MAX - 1) - 1);
     }
@@ -121,7 +126,7 @@ fn named(store: &impl Store, batch: &[NewTask], name: &str) -> Result<Id, Wrong>
 }
 
 /// The task that a person means.
-pub fn find(store: &impl Store, name: &str) -> Result<Task, Wrong> {
+pub fn find(store: &dyn Store, name: &str) -> Result<Task, Wrong> {
     let found = match is_id(name) {
         Some(id) => store.get(id)?,
         None => {

@@ -13,7 +13,7 @@ fn new(name: &str) -> NewTask {
     }
 }
 
-fn names(store: &impl Store, states: &[State]) -> Vec<String> {
+fn names(store: &dyn Store, states: &[State]) -> Vec<String> {
     store.list(states, None).expect("it lists").into_iter().map(|task| task.name).collect()
 }
 
@@ -142,6 +142,16 @@ fn notes_are_shared<S: Store>(open: &dyn Fn() -> S) {
     let sum = other.add_to_note("spent", 0.25).expect("it adds");
     assert!((sum - 0.75).abs() < 1e-9, "{sum}");
     assert_eq!(one.note("spent").expect("it reads").as_deref(), Some("0.75"));
+    // Of two who would note something, one does.
+    let swap = |store: &mut S, old, new| store.swap_note("lead", old, new).expect("it swaps");
+    assert!(swap(&mut one, None, Some("mine")));
+    assert!(!swap(&mut other, None, Some("theirs")));
+    assert!(!swap(&mut other, Some("theirs"), None));
+    assert!(swap(&mut other, Some("mine"), Some("theirs")));
+    assert!(!swap(&mut one, Some("mine"), Some("mine again")));
+    assert!(!swap(&mut one, None, None));
+    assert!(swap(&mut one, Some("theirs"), None));
+    assert!(swap(&mut one, None, None));
 }
 
 fn what_ended_long_ago_is_forgotten<S: Store>(open: &dyn Fn() -> S) {

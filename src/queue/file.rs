@@ -20,6 +20,12 @@ pub struct Head {
     /// Where it works.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dir: Option<String>,
+    /// What is cloned to there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
+    /// What the host must have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// A worktree from this base.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worktree: Option<String>,
@@ -59,6 +65,8 @@ pub struct Head {
 const WORDS: &[&str] = &[
     "name",
     "dir",
+    "repo",
+    "labels",
     "worktree",
     "after",
     "at",

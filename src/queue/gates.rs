@@ -1,7 +1,7 @@
 //! What a task waits for. Pure: the task and what is known go in; the first thing in its way
 //! comes out, in words that `queue list` shows and the runner obeys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -15,6 +15,10 @@ pub struct Known {
     pub now: i64,
     /// Who asks; `None` for a person.
     pub owner: Option<String>,
+    /// What the host that asks has to offer.
+    pub labels: Vec<String>,
+    /// The tasks whose directory this host neither has nor can make.
+    pub elsewhere: BTreeSet<Id>,
     /// The queue is paused: until when, if that is set, and why.
     pub paused: Option<(Option<i64>, String)>,
     /// The day's money is spent.
@@ -40,6 +44,8 @@ pub enum Wait {
     Paused(Option<i64>, String),
     /// It is another host's.
     Host(String),
+    /// A host that has this.
+    Place(String),
     /// Its time.
     Until(i64),
     /// Another task.
@@ -81,6 +87,7 @@ impl Wait {
             Self::Paused(Some(until), why) => format!("paused until {} ({why})", at(*until)),
             Self::Paused(None, why) => format!("paused ({why})"),
             Self::Host(host) => format!("host {host}, which began it"),
+            Self::Place(what) => format!("a host with {what}"),
             Self::Until(until) => at(*until),
             Self::Task(task) => task.clone(),
             Self::Broken(task, state) => match state {
@@ -120,6 +127,12 @@ pub fn wait(task: &Task, known: &Known) -> Option<Wait> {
         && mine != theirs
     {
         return Some(Wait::Host(theirs.clone()));
+    }
+    if let Some(label) = task.spec.labels.iter().find(|label| !known.labels.contains(label)) {
+        return Some(Wait::Place(label.clone()));
+    }
+    if known.elsewhere.contains(&task.id) {
+        return Some(Wait::Place(task.spec.dir.display().to_string()));
     }
     let by_limit = task.record.held_by == Some(Held::Limit);
     // A clock that was set back makes no pause longer than it was meant to be.
@@ -233,12 +246,25 @@ mod tests {
         task.not_before = Some(31_000);
         task.record.pause_ms = Some(30_000);
         let mut known = free();
-        known.now = 1000;
-        assert_eq!(wait(&task, &known), Some(Wait::Until(31_000)));
+        assert_eq!((known.now, wait(&task, &known)), (1000, Some(Wait::Until(31_000))));
         known.now = -7_200_000;
         assert_eq!(wait(&task, &known), None);
         task.record.pause_ms = None;
         assert_eq!(wait(&task, &known), Some(Wait::Until(31_000)), "a time of day is awaited");
+    }
+
+    #[test]
+    fn a_task_goes_to_a_host_that_has_what_it_needs() {
+        let mut task = task();
+        task.spec.labels = vec!["gpu".into(), "linux".into()];
+        task.spec.dir = "~/src/app".into();
+        let mut known = free();
+        known.labels = vec!["gpu".into()];
+        assert_eq!(wait(&task, &known), Some(Wait::Place("linux".into())));
+        known.labels.push("linux".into());
+        assert_eq!(wait(&task, &known), None);
+        known.elsewhere.insert(task.id);
+        assert_eq!(wait(&task, &known), Some(Wait::Place("~/src/app".into())));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::service::{LockName, locks};
 
 use super::gates::Known;
+use super::place;
 use super::store::{Store, StoreError};
 use super::task::{Id, State, Task, now_ms};
 
@@ -59,10 +60,10 @@ pub fn limit_of(account: &str) -> String {
     format!("limit {account}")
 }
 
-/// The note of a closed account.
+/// The note of an account that is closed on a host: each has a sign-in of its own.
 #[must_use]
-pub fn closed(account: &str) -> String {
-    format!("closed {account}")
+pub fn closed(owner: &str, account: &str) -> String {
+    format!("closed {owner} {account}")
 }
 
 /// The note of what a day has cost.
@@ -73,7 +74,8 @@ pub fn day() -> String {
 
 /// How an account is signed in: the file of its directory tells.
 fn look(account: &str) -> Look {
-    credentials::Store::new(Path::new(account), None).look(&process_env, jiff::Timestamp::now())
+    credentials::Store::new(&place::here(Path::new(account)), None)
+        .look(&process_env, jiff::Timestamp::now())
 }
 
 /// How the credentials of an account look, to see another sign-in.
@@ -84,14 +86,14 @@ pub fn stamp(account: &str) -> Option<String> {
 }
 
 fn noted<T: for<'a> Deserialize<'a>>(
-    store: &impl Store,
+    store: &dyn Store,
     name: &str,
 ) -> Result<Option<T>, StoreError> {
     Ok(store.note(name)?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// What is in the way of these tasks, beyond the service and the slots.
-pub fn of(store: &impl Store, config: &Config, tasks: &[Task]) -> Result<Known, StoreError> {
+pub fn of(store: &dyn Store, config: &Config, tasks: &[Task]) -> Result<Known, StoreError> {
     let now = now_ms();
     let pause: Option<Pause> = noted(store, PAUSED)?;
     let cap = config.values.queue.max_usd_per_day;
@@ -103,14 +105,21 @@ pub fn of(store: &impl Store, config: &Config, tasks: &[Task]) -> Result<Known, 
         now,
         paused: pause.map(|pause| (pause.until, pause.why)),
         day_is_spent,
+        labels: config.values.queue.labels.clone(),
         ..Known::default()
     };
+    if store.is_shared() {
+        let missing =
+            |task: &&Task| task.spec.repo.is_none() && !place::here(&task.spec.dir).is_dir();
+        known.elsewhere = tasks.iter().filter(missing).map(|task| task.id).collect();
+    }
+    let owner = super::owner(config);
     let accounts: BTreeSet<&str> = tasks.iter().map(|task| task.account.as_str()).collect();
     for account in accounts {
         if let Some(until) = store.note(&limit_of(account))?.and_then(|text| text.parse().ok()) {
             known.limits.insert(account.to_owned(), until);
         }
-        if let Some(shut) = noted::<Closed>(store, &closed(account))?
+        if let Some(shut) = noted::<Closed>(store, &closed(&owner, account))?
             && shut.stamp == stamp(account)
         {
             known.accounts.insert(account.to_owned(), shut.why);
@@ -127,7 +136,7 @@ pub fn of(store: &impl Store, config: &Config, tasks: &[Task]) -> Result<Known, 
 
 /// [`of`], with what the runner of this host tells, for a person who asks why a task waits.
 pub fn for_people(
-    store: &impl Store,
+    store: &dyn Store,
     config: &Config,
     state_dir: &Path,
     tasks: &[Task],
@@ -150,18 +159,19 @@ pub fn for_people(
 /// The account of a task that is handed in here.
 #[must_use]
 pub fn account() -> String {
-    crate::paths::claude_config_dir().to_string_lossy().into_owned()
+    place::kept(&crate::paths::claude_config_dir()).to_string_lossy().into_owned()
 }
 
 /// Accounts that are closed and whose sign-in is another by now, of these.
 pub fn reopened(
-    store: &impl Store,
+    store: &dyn Store,
+    owner: &str,
     tasks: &[Task],
 ) -> Result<BTreeMap<String, Closed>, StoreError> {
     let mut open = BTreeMap::new();
     let accounts: BTreeSet<&str> = tasks.iter().map(|task| task.account.as_str()).collect();
     for account in accounts {
-        if let Some(shut) = noted::<Closed>(store, &closed(account))?
+        if let Some(shut) = noted::<Closed>(store, &closed(owner, account))?
             && shut.stamp != stamp(account)
             && look(account).sign_in.can_refresh()
         {

@@ -17,6 +17,11 @@ pub mod inbox;
 pub mod known;
 mod outage;
 pub mod output;
+pub mod place;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(all(test, feature = "postgres"))]
+mod postgres_tests;
 pub mod runner;
 mod sqlite;
 #[cfg(test)]
@@ -31,8 +36,10 @@ use std::path::{Path, PathBuf};
 
 pub use bell::ring;
 pub use outage::lift_limit;
-pub use sqlite::{Sqlite, set_aside};
+pub use start::end;
 pub use store::{Store, StoreError};
+
+use sqlite::{Sqlite, set_aside};
 
 use crate::config::Config;
 
@@ -45,17 +52,43 @@ pub fn file_of(state_dir: &Path) -> PathBuf {
     state_dir.join("queue.db")
 }
 
-/// Opens the queue. A damaged file is set aside, which is said now and noted in the new one.
-pub fn open(state_dir: &Path) -> Result<Sqlite, StoreError> {
-    let path = file_of(state_dir);
-    match Sqlite::open(&path) {
+/// Opens the queue: the database of `queue.store`, or the file. A damaged file is set aside,
+/// which is said now and noted in the new one.
+pub fn open(config: &Config, state_dir: &Path) -> Result<Box<dyn Store>, StoreError> {
+    if let Some(url) = &config.values.queue.store {
+        return shared(url);
+    }
+    match Sqlite::open(&file_of(state_dir)) {
         Err(StoreError::Damaged(_)) => begin_anew(state_dir),
-        opened => opened,
+        opened => Ok(Box::new(opened?)),
     }
 }
 
+/// The queue, if somebody uses it: to look at it must make none.
+pub fn if_used(config: &Config, state_dir: &Path) -> Result<Option<Box<dyn Store>>, StoreError> {
+    if let Some(url) = &config.values.queue.store {
+        return shared(url).map(Some);
+    }
+    let file = file_of(state_dir);
+    if !file.exists() {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(Sqlite::open(&file)?)))
+}
+
+#[cfg(feature = "postgres")]
+fn shared(url: &str) -> Result<Box<dyn Store>, StoreError> {
+    Ok(Box::new(postgres::Postgres::open(url)?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn shared(_: &str) -> Result<Box<dyn Store>, StoreError> {
+    let why = "queue.store names a database, and this claude-safe was built without PostgreSQL";
+    Err(StoreError::Other(why.to_owned()))
+}
+
 /// Sets a damaged file aside and begins a new one.
-pub fn begin_anew(state_dir: &Path) -> Result<Sqlite, StoreError> {
+pub fn begin_anew(state_dir: &Path) -> Result<Box<dyn Store>, StoreError> {
     let path = file_of(state_dir);
     let aside = set_aside(&path).map_err(|error| StoreError::Other(error.to_string()))?;
     let aside = aside.display().to_string();
@@ -64,7 +97,7 @@ pub fn begin_anew(state_dir: &Path) -> Result<Sqlite, StoreError> {
     ));
     let mut store = Sqlite::open(&path)?;
     store.set_note(SET_ASIDE, Some(&aside))?;
-    Ok(store)
+    Ok(Box::new(store))
 }
 
 /// What this host is called in the queue.

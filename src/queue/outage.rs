@@ -8,13 +8,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::claude::args::ClaudeArgs;
 use crate::claude::environment::Environment;
-
 use crate::service::{
     Breaker, Endpoint, Endpoints, HttpLook, Leave, Network, Reading, endpoint, until_up,
 };
 
+use super::place::here;
 use super::task::Id;
 
 /// A reading is worth something for this long (milliseconds).
@@ -36,13 +38,26 @@ pub struct Outage {
     probes: bool,
     phase: Phase,
     tries: u32,
+    /// Another host leads, and this is its word.
+    leader: Option<(String, Word)>,
+}
+
+/// How the service stands, as one host says it to the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// It is down.
+    pub down: Option<String>,
+    /// The task that goes ahead.
+    pub canary: Option<Id>,
 }
 
 /// Forgets what is known of an account's usage limit.
 pub fn lift_limit(state_dir: &Path, account: &str) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let account = here(Path::new(account));
+    let account = account.to_string_lossy();
     runtime.block_on(
-        Outage::new(state_dir, false).breaker().limited(account, jiff::Timestamp::UNIX_EPOCH),
+        Outage::new(state_dir, false).breaker().limited(&account, jiff::Timestamp::UNIX_EPOCH),
     );
     Ok(())
 }
@@ -66,7 +81,7 @@ impl Outage {
             Arc::new(Environment::of_claude(&ClaudeArgs::parse(&[]), None, &cwd, false));
         let endpoints = endpoint::in_use(&*environment);
         let breaker = Rc::new(Breaker::open(state_dir, endpoints.key()));
-        Self { breaker, endpoints, environment, probes, phase: Phase::None, tries: 0 }
+        Self { breaker, endpoints, environment, probes, phase: Phase::None, tries: 0, leader: None }
     }
 
     /// The breaker that all runs share.
@@ -74,9 +89,42 @@ impl Outage {
         &self.breaker
     }
 
+    /// What the service is called.
+    pub fn service(&self) -> &str {
+        self.endpoints.key()
+    }
+
+    /// What this host has to say of it, unless it works as far as is known.
+    pub fn word(&self) -> Option<Word> {
+        match &self.phase {
+            Phase::None => None,
+            Phase::Down(_, why) => Some(Word { down: Some(why.clone()), canary: None }),
+            Phase::Back => Some(Word::default()),
+            Phase::Canary(id, _) => Some(Word { down: None, canary: Some(*id) }),
+        }
+    }
+
+    /// Another host leads: what is seen here says nothing more than it. Or none does.
+    pub fn follow(&mut self, leader: Option<(String, Word)>) {
+        if leader.is_some() {
+            self.phase = Phase::None;
+        }
+        self.leader = leader;
+    }
+
+    /// Whether another host leads.
+    pub fn follows(&self) -> bool {
+        self.leader.is_some()
+    }
+
+    /// Nothing says that it is down any more: one task goes ahead.
+    pub fn may_be_back(&mut self) {
+        self.phase = Phase::Back;
+    }
+
     /// Looks at what others have read.
     pub async fn look(&mut self) {
-        if !matches!(self.phase, Phase::None) {
+        if !matches!(self.phase, Phase::None) || self.leader.is_some() {
             return;
         }
         let endpoints: Vec<Endpoint> = self.endpoints.iter().cloned().collect();
@@ -117,14 +165,25 @@ impl Outage {
     }
 
     /// Why nothing may start, if that is so.
-    pub fn reason(&self) -> Option<&str> {
-        match &self.phase {
-            Phase::Down(_, why) => Some(why),
+    pub fn reason(&self) -> Option<String> {
+        match (&self.phase, &self.leader) {
+            (_, Some((_, Word { canary: Some(_), .. }))) => None,
+            (_, Some((host, word))) => {
+                let why = word.down.as_deref().unwrap_or("it may be back");
+                Some(format!("{why}; {host} looks"))
+            }
+            (Phase::Down(_, why), None) => Some(why.clone()),
             _ => None,
         }
     }
 
-    /// The task that went ahead.
+    /// The task that goes ahead, here or on another host.
+    pub fn ahead(&self) -> Option<Id> {
+        let led = self.leader.as_ref().and_then(|(_, word)| word.canary);
+        led.or_else(|| self.canary())
+    }
+
+    /// The task that went ahead here.
     pub fn canary(&self) -> Option<Id> {
         match &self.phase {
             Phase::Canary(id, _) => Some(*id),

@@ -4,6 +4,8 @@
 
 mod awake;
 mod booking;
+mod clone;
+mod fleet;
 mod starting;
 
 use std::collections::BTreeMap;
@@ -19,9 +21,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::bell::Bell;
 use super::outage::Outage;
 use super::output::Summary;
-use super::start::Ended;
+use super::start::{self, Ended};
 use super::task::{Id, State, now_ms};
-use super::{Sqlite, Store, StoreError, ending};
+use super::{Store, StoreError, ending};
 use crate::config::Config;
 use crate::error::exit;
 use crate::notice::say;
@@ -45,11 +47,13 @@ const KEEP_MS: i64 = 90 * 24 * 3_600_000;
 struct Running {
     summary: Summary,
     job: String,
+    /// It was asked to end, on a person's word.
+    stopped: bool,
 }
 
 /// The runner.
 pub struct Runner {
-    store: Sqlite,
+    store: Box<dyn Store>,
     config: Config,
     state_dir: PathBuf,
     program: PathBuf,
@@ -58,10 +62,14 @@ pub struct Runner {
     until_empty: bool,
     running: BTreeMap<Id, Running>,
     ends: JoinSet<(Id, Ended)>,
+    clones: JoinSet<(Id, Result<(), String>)>,
+    /// What is in a repository by now, or cannot be; not written yet.
+    uncloned: Vec<(Id, Result<(), String>)>,
     /// Ends that could not be written yet.
     unwritten: Vec<(Id, Ended)>,
     leaving: watch::Sender<bool>,
     outage: Outage,
+    fleet: fleet::Fleet,
     awake: awake::Awake,
     notifier: Notifier,
     /// Tasks in a row that failed at once.
@@ -90,7 +98,7 @@ impl Runner {
     /// Makes a runner, which holds `lock` while it lives.
     #[must_use]
     pub fn new(
-        store: Sqlite,
+        store: Box<dyn Store>,
         config: Config,
         state_dir: PathBuf,
         options: Options,
@@ -100,7 +108,10 @@ impl Runner {
         Self {
             owner: super::owner(&config),
             outage: Outage::new(&state_dir, config.values.service.probe),
+            fleet: fleet::Fleet::default(),
             awake: awake::Awake::new(config.values.queue.inhibit_sleep),
+            clones: JoinSet::new(),
+            uncloned: Vec::new(),
             trouble: None,
             notifier,
             jobs: options.jobs,
@@ -145,7 +156,7 @@ impl Runner {
                 }
                 Err(error @ StoreError::Newer { .. }) => return Err(error.into()),
                 Err(error) => {
-                    // A full disk, a lock that is held: what runs goes on.
+                    // A full disk, a lock that is held, a database that is away: what runs goes on.
                     let text = error.to_string();
                     if self.trouble.as_ref() != Some(&text) {
                         say(&text);
@@ -157,6 +168,7 @@ impl Runner {
             tokio::select! {
                 () = bell.rung() => {}
                 Some(Ok((id, ended))) = self.ends.join_next() => self.unwritten.push((id, ended)),
+                Some(Ok(cloned)) = self.clones.join_next() => self.uncloned.push(cloned),
                 () = self.outage.passed() => {}
                 () = sleep_until(wake) => {}
                 _ = terminate.recv() => return self.leave(Signal::SIGTERM).await,
@@ -169,7 +181,7 @@ impl Runner {
     /// Does what can be done now. When to look again; `None` when nothing is left.
     async fn step(&mut self) -> Result<Option<Instant>, StoreError> {
         if self.store.is_replaced() {
-            self.store = super::open(&self.state_dir)?;
+            self.store = super::open(&self.config, &self.state_dir)?;
         }
         while let Some((id, ended)) = self.unwritten.pop() {
             if let Err(error) = self.book(id, &ended).await {
@@ -177,15 +189,21 @@ impl Runner {
                 return Err(error);
             }
         }
+        while let Some((id, had)) = self.uncloned.pop() {
+            // What cannot be written now is taken over, as a task whose run was lost.
+            self.cloned(id, had).await?;
+        }
         self.take_letters()?;
         self.adopt()?;
         self.hear_canary().await;
         self.outage.look().await;
+        self.agree()?;
         let next = self.start_what_may().await?;
         self.tell()?;
         let canary = self.outage.canary().map(|_| CANARY_EVERY);
         let inbox = self.config.values.queue.inbox.clone().map(|_| INBOX_EVERY);
-        let soonest = [canary, inbox].into_iter().flatten().fold(LOOK_EVERY, Duration::min);
+        let soonest =
+            [canary, inbox, self.patience()].into_iter().flatten().fold(LOOK_EVERY, Duration::min);
         Ok(next.map(|next| Instant::now() + next.min(soonest)))
     }
 
@@ -194,7 +212,14 @@ impl Runner {
         for task in self.store.list(&[State::Running], None)? {
             let ours = task.owner.as_deref() == Some(self.owner.as_str());
             let waits = self.unwritten.iter().any(|(id, _)| *id == task.id);
-            if !ours || waits || self.running.contains_key(&task.id) {
+            if let Some(running) = self.running.get_mut(&task.id).filter(|_| ours) {
+                if task.record.stopped && !std::mem::replace(&mut running.stopped, true) {
+                    // Said on another host, perhaps.
+                    start::end(&self.state_dir, &running.job);
+                }
+                continue;
+            }
+            if !ours || waits {
                 continue;
             }
             let at_work = ending::is_at_work(&self.state_dir, &task.job());
@@ -222,6 +247,9 @@ impl Runner {
     /// Asks every run to end, and waits for them; their tasks go on next time.
     async fn leave(mut self, by: Signal) -> anyhow::Result<u8> {
         let _ = self.leaving.send(true);
+        if let Err(error) = self.stop_leading() {
+            tracing::warn!(%error, "the lead is kept");
+        }
         let until = Instant::now() + LEAVE_WITHIN;
         if !self.running.is_empty() {
             say(&format!(

@@ -100,25 +100,6 @@ impl Sqlite {
         step.commit().map_err(told)
     }
 
-    /// Reads the whole file once. For the start of a runner.
-    pub fn examine(&self) -> Result<(), StoreError> {
-        let found: String = self
-            .connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(|error| self.tell(&error))?;
-        if found == "ok" {
-            Ok(())
-        } else {
-            Err(StoreError::Damaged(self.path.display().to_string()))
-        }
-    }
-
-    /// Whether the file of this name is no longer the one that is open: somebody set it aside.
-    #[must_use]
-    pub fn is_replaced(&self) -> bool {
-        self.file.is_none() || inode(&self.path) != self.file
-    }
-
     fn tell(&self, error: &rusqlite::Error) -> StoreError {
         tell(&self.path, error)
     }
@@ -229,12 +210,7 @@ impl Store for Sqlite {
             )
             .and_then(|mut insert| {
                 let mut spec = new.spec.clone();
-                for after in &mut spec.after {
-                    // One of those that are added with it.
-                    if let Some(id) = usize::try_from(-*after - 1).ok().and_then(|at| ids.get(at)) {
-                        *after = *id;
-                    }
-                }
+                spec.after_those_of(&ids);
                 let spec = serde_json::to_string(&spec)
                     .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
                 insert.execute(params![
@@ -324,6 +300,28 @@ impl Store for Sqlite {
         done.map(drop).map_err(|error| self.tell(&error))
     }
 
+    fn swap_note(
+        &mut self,
+        name: &str,
+        old: Option<&str>,
+        new: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let swapped = match (old, new) {
+            (None, None) => return Ok(self.note(name)?.is_none()),
+            (None, Some(new)) => {
+                self.connection.execute("INSERT OR IGNORE INTO note VALUES (?1, ?2)", [name, new])
+            }
+            (Some(old), None) => self
+                .connection
+                .execute("DELETE FROM note WHERE name = ?1 AND value = ?2", [name, old]),
+            (Some(old), Some(new)) => self.connection.execute(
+                "UPDATE note SET value = ?3 WHERE name = ?1 AND value = ?2",
+                [name, old, new],
+            ),
+        };
+        swapped.map(|rows| rows == 1).map_err(|error| self.tell(&error))
+    }
+
     fn add_to_note(&mut self, name: &str, more: f64) -> Result<f64, StoreError> {
         self.connection
             .query_row(
@@ -333,5 +331,25 @@ impl Store for Sqlite {
                 |row| row.get(0),
             )
             .map_err(|error| self.tell(&error))
+    }
+
+    fn attend(&mut self, _: &Path) -> Result<(), StoreError> {
+        let found: String = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(|error| self.tell(&error))?;
+        if found == "ok" {
+            Ok(())
+        } else {
+            Err(StoreError::Damaged(self.path.display().to_string()))
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn is_replaced(&self) -> bool {
+        self.file.is_none() || inode(&self.path) != self.file
     }
 }

@@ -72,7 +72,8 @@ fn a_damaged_file_is_set_aside_and_said_and_never_taken_for_an_empty_queue() {
         let mut bytes = std::fs::read(&path).expect("readable");
         damage(&mut bytes);
         std::fs::write(&path, &bytes).expect("written");
-        let opened = Sqlite::open(&path).and_then(|store| store.examine().map(|()| store));
+        let opened =
+            Sqlite::open(&path).and_then(|mut store| store.attend(dir.path()).map(|()| store));
         let error = opened.expect_err("it is damaged");
         assert!(matches!(error, StoreError::Damaged(_)), "{error}");
         let store = begin_anew(dir.path()).expect("a new one is begun");
@@ -90,8 +91,8 @@ fn reopened(file: &[u8], log: &[u8]) -> Result<usize, StoreError> {
     let path = dir.path().join("queue.db");
     std::fs::write(&path, file).expect("written");
     std::fs::write(dir.path().join("queue.db-wal"), log).expect("written");
-    let store = Sqlite::open(&path)?;
-    store.examine()?;
+    let mut store = Sqlite::open(&path)?;
+    store.attend(dir.path())?;
     Ok(store.list(&[State::Queued], None)?.len())
 }
 

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ending::{self, LastRun};
 use super::output;
+use super::place;
 use super::task::Task;
 use super::verdict::Cut;
 use crate::journal::Outcome;
@@ -84,11 +85,11 @@ pub fn start(
     }
     command.arg("--").args(claude_args(task)).current_dir(task.dir());
     command.stdin(prompt(state_dir, &task.spec.prompt)?).stdout(log.try_clone()?).stderr(log);
-    let home = crate::paths::home().join(".claude");
-    if Path::new(&task.account) == home {
+    let account = place::here(Path::new(&task.account));
+    if account == crate::paths::home().join(".claude") {
         command.env_remove("CLAUDE_CONFIG_DIR");
     } else {
-        command.env("CLAUDE_CONFIG_DIR", &task.account);
+        command.env("CLAUDE_CONFIG_DIR", account);
     }
     // A runner that was started from within a session of Claude is not that session.
     for name in ["CLAUDECODE", crate::plan::CHILD_SESSION] {
@@ -198,6 +199,19 @@ fn signal(watch: &Watch, signal: Signal) {
     if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0) {
         // It may have ended meanwhile.
         let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+/// Asks a run that holds its job's lock to end.
+pub fn end(state_dir: &Path, job: &str) {
+    // The lock is held, so the number is a living run's.
+    if matches!(locks::try_lock(state_dir, LockName::Job(job)), Ok(Some(_))) {
+        return;
+    }
+    let holder = locks::holder(state_dir, LockName::Job(job));
+    if let Some(pid) = holder.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0) {
+        // It may have ended meanwhile.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
 }
 

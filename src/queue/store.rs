@@ -1,6 +1,9 @@
-//! Where tasks are kept: the few statements that every engine has. Each is one transaction; a
+//! Where tasks are kept: the few statements that every engine has (a file of this machine, or a
+//! database that several hosts share). Each is one transaction; a
 //! change names the version it was made of, so that of two who change a task at once one is
 //! told so. A claim is such a change: it is for good, and no clock takes it back.
+
+use std::path::Path;
 
 use super::task::{Id, NewTask, State, Task};
 
@@ -25,6 +28,10 @@ pub enum StoreError {
     /// The disk is full.
     #[error("no space is left for the queue; nothing was changed")]
     Full,
+    /// Its database does not answer.
+    #[cfg(feature = "postgres")]
+    #[error("the queue's database does not answer ({0}); what runs goes on")]
+    Lost(String),
     /// Anything else.
     #[error("the queue cannot be used: {0}")]
     Other(String),
@@ -54,6 +61,24 @@ pub trait Store {
     /// Notes it, or strikes it out.
     fn set_note(&mut self, name: &str, value: Option<&str>) -> Result<(), StoreError>;
 
+    /// Notes `new` if `old` is what is noted: whether it was.
+    fn swap_note(
+        &mut self,
+        name: &str,
+        old: Option<&str>,
+        new: Option<&str>,
+    ) -> Result<bool, StoreError>;
+
     /// Adds to a number that is noted, and returns the sum.
     fn add_to_note(&mut self, name: &str, more: f64) -> Result<f64, StoreError>;
+
+    /// A runner begins with it: a file is looked through; of what other hosts change, the bell of
+    /// this state directory tells from now on.
+    fn attend(&mut self, state_dir: &Path) -> Result<(), StoreError>;
+
+    /// Whether other hosts may use it too.
+    fn is_shared(&self) -> bool;
+
+    /// Whether it is no longer what it was opened as: somebody set the file aside.
+    fn is_replaced(&self) -> bool;
 }

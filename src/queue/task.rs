@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+use super::place;
+
 /// The number in `q7`.
 pub type Id = i64;
 
@@ -65,8 +67,12 @@ impl State {
 pub struct Spec {
     /// What Claude is asked; it goes to its standard input.
     pub prompt: String,
-    /// Where it works.
+    /// Where it works, as it is kept (`~/…` is the home of the host that runs it).
     pub dir: PathBuf,
+    /// What is cloned to there on a host that does not have it.
+    pub repo: Option<String>,
+    /// It runs only on a host that has these.
+    pub labels: Vec<String>,
     /// A worktree and a branch of its own, from this base (`HEAD` if empty).
     pub worktree: Option<String>,
     /// These must be done first.
@@ -85,6 +91,18 @@ pub struct Spec {
     pub resume: Option<String>,
     /// Claude's arguments.
     pub args: Vec<String>,
+}
+
+impl Spec {
+    /// Of those that are added together, a number below zero means an earlier one; their ids are
+    /// known now.
+    pub fn after_those_of(&mut self, ids: &[Id]) {
+        for after in &mut self.after {
+            if let Some(id) = usize::try_from(-*after - 1).ok().and_then(|at| ids.get(at)) {
+                *after = *id;
+            }
+        }
+    }
 }
 
 /// What came of it so far.
@@ -186,10 +204,10 @@ impl Task {
         format!("q{}", self.id)
     }
 
-    /// Where it works: its worktree, if it has one.
+    /// Where it works on this host: its worktree, if it has one.
     #[must_use]
-    pub fn dir(&self) -> &PathBuf {
-        self.record.worktree.as_ref().unwrap_or(&self.spec.dir)
+    pub fn dir(&self) -> PathBuf {
+        self.record.worktree.clone().unwrap_or_else(|| place::here(&self.spec.dir))
     }
 }
 

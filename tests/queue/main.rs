@@ -10,6 +10,8 @@ mod kills;
 mod night;
 mod recipes;
 mod runner;
+#[cfg(feature = "postgres")]
+mod team;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

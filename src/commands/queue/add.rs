@@ -14,7 +14,7 @@ use crate::notice::say;
 use crate::queue::compose::compose;
 use crate::queue::file::{self, Head};
 use crate::queue::task::{Id, NewTask, State};
-use crate::queue::{Store as _, owner, runner};
+use crate::queue::{owner, runner};
 use crate::service::{LockName, locks};
 
 /// Options of `queue add`.
@@ -39,6 +39,12 @@ pub struct Args {
     /// Where it works (default: here)
     #[arg(long, value_name = "DIR")]
     dir: Option<String>,
+    /// The git repository that a host clones to there if it has none
+    #[arg(long, value_name = "URL")]
+    repo: Option<String>,
+    /// Only on a host that has this (`queue.labels`)
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
     /// In a git worktree and on a branch of its own, from this base
     #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     worktree: Option<String>,
@@ -96,7 +102,7 @@ pub(super) fn run(desk: &mut Desk, args: &Args) -> anyhow::Result<ExitCode> {
         }
         let mut head = args.over(head);
         head.priority = next.or(head.priority);
-        let task = compose(&desk.store, &tasks, head, prompt, &here);
+        let task = compose(&*desk.store, &tasks, head, prompt, &here);
         tasks.push(task.map_err(|error| match usage(error).downcast::<Usage>() {
             Ok(Usage(text)) => wrong(text).into(),
             Err(other) => other,
@@ -128,6 +134,8 @@ impl Args {
         Head {
             name: head.name.or_else(|| self.name.clone()),
             dir: head.dir.or_else(|| self.dir.clone()),
+            repo: head.repo.or_else(|| self.repo.clone()),
+            labels: many(head.labels, &self.labels),
             worktree: head.worktree.or_else(|| self.worktree.clone()),
             after: many(head.after, &self.after),
             at: head.at.or_else(|| self.at.clone()),

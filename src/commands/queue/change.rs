@@ -7,18 +7,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::json;
 
 use super::{Desk, usage};
 use crate::error::Usage;
-use crate::queue::Store as _;
 use crate::queue::compose::{compose, head_of, when};
 use crate::queue::known::{self, PAUSED, Pause};
 use crate::queue::task::{State, Task, token};
-use crate::queue::{ending, file};
-use crate::service::{LockName, locks};
+use crate::queue::{ending, file, place};
 
 /// Some tasks.
 #[derive(Debug, clap::Args)]
@@ -154,16 +150,9 @@ pub(super) fn stop(desk: &mut Desk, ids: &Ids) -> anyhow::Result<ExitCode> {
             }
             _ => Err("it does not run".to_owned()),
         })?;
-        // The run's lock is held, so the number is a living run's.
-        let job = task.job();
-        let lock = LockName::Job(&job);
-        if task.state == State::Running
-            && !matches!(locks::try_lock(&desk.state_dir, lock), Ok(Some(_)))
-            && let Some(pid) = locks::holder(&desk.state_dir, lock)
-            && let Ok(pid) = i32::try_from(pid)
-            && pid > 0
-        {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        if task.state == State::Running {
+            // Of another host's run that host's runner hears.
+            crate::queue::end(&desk.state_dir, &task.job());
         }
         tasks.push(task);
     }
@@ -269,8 +258,9 @@ pub(super) fn pause(desk: &mut Desk, args: &PauseArgs) -> anyhow::Result<ExitCod
 /// Starts it again: a person's word opens accounts and lifts known limits too.
 pub(super) fn resume(desk: &mut Desk) -> anyhow::Result<ExitCode> {
     desk.store.set_note(PAUSED, None)?;
+    let owner = crate::queue::owner(&desk.config);
     for task in desk.store.list(&[State::Queued, State::NeedsYou], None)? {
-        desk.store.set_note(&known::closed(&task.account), None)?;
+        desk.store.set_note(&known::closed(&owner, &task.account), None)?;
         if desk.store.note(&known::limit_of(&task.account))?.is_some() {
             desk.store.set_note(&known::limit_of(&task.account), None)?;
             crate::queue::lift_limit(&desk.state_dir, &task.account)?;
@@ -299,7 +289,8 @@ pub(super) fn edit(desk: &mut Desk, args: &EditArgs) -> anyhow::Result<ExitCode>
         None => in_editor(desk, &before)?,
     };
     let (head, prompt) = file::read(&text).map_err(Usage)?;
-    let new = compose(&desk.store, &[], head, prompt, &before.spec.dir).map_err(usage)?;
+    let new =
+        compose(&*desk.store, &[], head, prompt, &place::here(&before.spec.dir)).map_err(usage)?;
     if leads_to(desk, &new.spec.after, before.id)? {
         return Err(Usage(format!("`after`: {} would wait for itself", before.label())).into());
     }

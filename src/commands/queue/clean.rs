@@ -10,7 +10,7 @@ use super::Desk;
 use crate::config::value;
 use crate::error::Usage;
 use crate::queue::task::{State, now_ms};
-use crate::queue::{SET_ASIDE, Store as _, output, worktree};
+use crate::queue::{SET_ASIDE, output, worktree};
 
 /// Options of `queue clean`.
 #[derive(Debug, clap::Args)]

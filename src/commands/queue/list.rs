@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Desk;
 use crate::queue::gates::{self, Known, clock};
 use crate::queue::task::{State, Task, now_ms};
-use crate::queue::{SET_ASIDE, Store as _, known, output, runner, worktree};
+use crate::queue::{SET_ASIDE, known, output, place, runner, worktree};
 use crate::report::words::{aligned, printable, span};
 
 /// Those that are neither done nor gone, and what ended in the last day (milliseconds).
@@ -81,7 +81,7 @@ pub(super) fn list(desk: &Desk, args: &ListArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     loop {
         let tasks = wanted(desk, args.all)?;
-        let known = known::for_people(&desk.store, &desk.config, &desk.state_dir, &tasks)?;
+        let known = known::for_people(&*desk.store, &desk.config, &desk.state_dir, &tasks)?;
         let text = if desk.json {
             let all: Vec<Value> = tasks.iter().map(|task| as_json(task, &known)).collect();
             format!("{:#}\n", Value::from(all))
@@ -161,6 +161,8 @@ fn as_json(task: &Task, known: &Known) -> Value {
         "directory": task.dir(),
         "branch": task.record.worktree.as_ref().map(|_| worktree::branch(&task.job())),
         "changes": changes(task),
+        "repo": task.spec.repo,
+        "labels": task.spec.labels,
         "priority": task.priority,
         "after": task.spec.after.iter().map(|id| format!("q{id}")).collect::<Vec<_>>(),
         "key": task.spec.key,
@@ -176,7 +178,7 @@ fn as_json(task: &Task, known: &Known) -> Value {
         "runs": task.record.runs,
         "session": task.record.session,
         "owner": task.owner,
-        "account": task.account,
+        "account": place::here(std::path::Path::new(&task.account)),
     })
 }
 
@@ -186,7 +188,7 @@ pub(super) fn show(desk: &Desk, args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let tasks = desk.store.list(&[State::Queued, State::Running], None)?;
     let tasks: Vec<Task> =
         tasks.into_iter().filter(|other| other.id != task.id).chain([task.clone()]).collect();
-    let known = known::for_people(&desk.store, &desk.config, &desk.state_dir, &tasks)?;
+    let known = known::for_people(&*desk.store, &desk.config, &desk.state_dir, &tasks)?;
     let mut out = std::io::stdout().lock();
     if desk.json {
         let mut all = as_json(&task, &known);
@@ -205,6 +207,8 @@ pub(super) fn show(desk: &Desk, args: &ShowArgs) -> anyhow::Result<ExitCode> {
         ("state", Some(state)),
         ("waits for", reason(&task, &known, &zone)),
         ("directory", Some(task.dir().display().to_string())),
+        ("repository", task.spec.repo.clone()),
+        ("labels", (!task.spec.labels.is_empty()).then(|| task.spec.labels.join(", "))),
         ("branch", task.record.worktree.as_ref().map(|_| worktree::branch(&task.job()))),
         ("changes", changes(&task)),
         (

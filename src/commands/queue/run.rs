@@ -42,8 +42,9 @@ pub(super) fn run(desk: Desk, args: &Args) -> anyhow::Result<ExitCode> {
     };
     crate::logging::start(&desk.state_dir, &desk.config.values.log.level);
     crate::paths::private_dir(&desk.state_dir.join("queue"))?;
-    let store = match desk.store.examine() {
-        Ok(()) => desk.store,
+    let mut store = desk.store;
+    let store = match store.attend(&desk.state_dir) {
+        Ok(()) => store,
         Err(queue::StoreError::Damaged(_)) => queue::begin_anew(&desk.state_dir)?,
         Err(error) => return Err(error.into()),
     };

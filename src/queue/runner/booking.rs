@@ -11,7 +11,7 @@ use crate::queue::known::{self, Closed, PAUSED, Pause};
 use crate::queue::start::Ended;
 use crate::queue::task::{Id, State, Task, now_ms};
 use crate::queue::verdict::{self, Effect, End};
-use crate::queue::{Store as _, StoreError, output, worktree};
+use crate::queue::{StoreError, output, worktree};
 
 /// A task that failed within this, without a tool, failed at once (milliseconds).
 const AT_ONCE_MS: u64 = 60_000;
@@ -99,7 +99,7 @@ impl Runner {
             Effect::Account(why) => {
                 let shut = Closed { why, stamp: known::stamp(&task.account) };
                 let shut = serde_json::to_string(&shut).unwrap_or_default();
-                self.store.set_note(&known::closed(&task.account), Some(&shut))?;
+                self.store.set_note(&known::closed(&self.owner, &task.account), Some(&shut))?;
             }
         }
         Ok(())

@@ -1,9 +1,10 @@
 //! What a runner starts, and why it does not: claims, worktrees, the inbox, and what it tells
 //! those who list.
 
+use std::path::Path;
 use std::time::Duration;
 
-use super::{Runner, Running};
+use super::{Runner, Running, clone, fleet};
 use crate::notice::say;
 use crate::notify::Occasion;
 use crate::queue::compose::compose;
@@ -11,8 +12,9 @@ use crate::queue::gates::{self, Known, Wait};
 use crate::queue::known::{self, Told};
 use crate::queue::output::{self, Summary};
 use crate::queue::start::{self, Watch};
-use crate::queue::task::{State, Task, now_ms, uptime_ms};
-use crate::queue::{Store as _, StoreError, inbox, worktree};
+use crate::queue::task::{Id, State, Task, now_ms, uptime_ms};
+use crate::queue::verdict::{self, End};
+use crate::queue::{StoreError, inbox, place, worktree};
 
 /// So many tasks are looked at first; only if none of them may start, all are.
 const FIRST_LOOK: u32 = 100;
@@ -36,14 +38,19 @@ impl Runner {
             let mut started = 0;
             for task in tasks {
                 match gates::wait(&task, &known) {
-                    None if self.start(task).await? => {
-                        started += 1;
-                        self.refresh(&mut known);
+                    None => {
+                        if !self.may_start_now()? {
+                            return Ok(Some(fleet::PACE));
+                        }
+                        if self.start(task).await? {
+                            started += 1;
+                            self.refresh(&mut known);
+                        }
                     }
-                    None => {}
                     Some(wait) => waits.push(wait),
                 }
             }
+            self.fleet.wants = waits.iter().any(|wait| matches!(wait, Wait::Service(_)));
             let full = self.running.len() >= self.jobs;
             if more && started == 0 && !full {
                 most = None;
@@ -62,9 +69,12 @@ impl Runner {
         let passes = |wait: &Wait| match wait {
             Wait::Paused(until, _) => until.is_some(),
             // Another task is in this list itself, or needs somebody.
-            Wait::Host(_) | Wait::Task(_) | Wait::Broken(..) | Wait::Account(_) | Wait::Day => {
-                false
-            }
+            Wait::Host(_)
+            | Wait::Place(_)
+            | Wait::Task(_)
+            | Wait::Broken(..)
+            | Wait::Account(_)
+            | Wait::Day => false,
             _ => true,
         };
         if self.until_empty && idle && !more && !waits.iter().any(passes) {
@@ -77,10 +87,11 @@ impl Runner {
     }
 
     async fn known(&mut self, tasks: &[Task]) -> Result<Known, StoreError> {
-        let mut known = known::of(&self.store, &self.config, tasks)?;
+        let mut known = known::of(&*self.store, &self.config, tasks)?;
         known.owner = Some(self.owner.clone());
         for task in tasks {
-            if let Some(until) = self.outage.breaker().limit_of(&task.account).await {
+            let account = place::here(Path::new(&task.account));
+            if let Some(until) = self.outage.breaker().limit_of(&account.to_string_lossy()).await {
                 let until = i64::try_from(until).unwrap_or(i64::MAX);
                 let held = known.limits.entry(task.account.clone()).or_insert(until);
                 *held = until.max(*held);
@@ -95,8 +106,8 @@ impl Runner {
 
     fn refresh(&self, known: &mut Known) {
         known.slots = Some(self.jobs.saturating_sub(self.running.len()));
-        known.canary = self.outage.canary();
-        known.down = self.outage.reason().map(str::to_owned);
+        known.canary = self.outage.ahead();
+        known.down = self.outage.reason();
     }
 
     /// Claims a task and starts its run: whether a slot was taken.
@@ -113,20 +124,60 @@ impl Runner {
             return Ok(false);
         }
         self.outage.starts(task.id).await;
-        if let Err(why) = self.begin(&mut task) {
-            task.state = State::Failed;
-            task.ended = Some(now_ms());
-            task.record.why = Some(why);
-            self.store.save(&mut task)?;
-            self.outage.heard(task.id, false).await;
-            self.tell_person(&task);
-            return Ok(false);
+        let dir = place::here(&task.spec.dir);
+        if let Some(repo) = task.spec.repo.clone().filter(|_| !dir.exists()) {
+            let running = Running { summary: Summary::default(), job: task.job(), stopped: false };
+            self.running.insert(task.id, running);
+            let id = task.id;
+            self.clones.spawn(async move { (id, clone::clone(&repo, &dir).await) });
+            return Ok(true);
         }
-        Ok(true)
+        self.begin_or_fail(task).await
+    }
+
+    /// What was to be cloned is there, or cannot be had.
+    pub(super) async fn cloned(
+        &mut self,
+        id: Id,
+        had: Result<(), String>,
+    ) -> Result<(), StoreError> {
+        self.running.remove(&id);
+        let Some(mut task) = self.store.get(id)? else { return Ok(()) };
+        let ours = task.owner.as_deref() == Some(self.owner.as_str());
+        if task.state != State::Running || !ours {
+            return Ok(());
+        }
+        if task.record.stopped {
+            verdict::book(&mut task, &End::default(), now_ms());
+            self.store.save(&mut task)?;
+            return Ok(());
+        }
+        match had {
+            Ok(()) => self.begin_or_fail(task).await.map(drop),
+            Err(why) => self.fail(task, why).await,
+        }
+    }
+
+    async fn begin_or_fail(&mut self, mut task: Task) -> Result<bool, StoreError> {
+        match self.begin(&mut task) {
+            Ok(()) => Ok(true),
+            Err(why) => self.fail(task, why).await.map(|()| false),
+        }
+    }
+
+    /// It could not even be started.
+    async fn fail(&mut self, mut task: Task, why: String) -> Result<(), StoreError> {
+        task.state = State::Failed;
+        task.ended = Some(now_ms());
+        task.record.why = Some(why);
+        self.store.save(&mut task)?;
+        self.outage.heard(task.id, false).await;
+        self.tell_person(&task);
+        Ok(())
     }
 
     fn begin(&mut self, task: &mut Task) -> Result<(), String> {
-        let dir = &task.spec.dir;
+        let dir = &place::here(&task.spec.dir);
         if !dir.is_dir() {
             return Err(format!("its directory is gone: {}", dir.display()));
         }
@@ -152,13 +203,13 @@ impl Runner {
             child,
             state_dir: self.state_dir.clone(),
             job: task.job(),
-            dir: task.dir().clone(),
+            dir: task.dir(),
             check: task.spec.check.clone(),
             limit: Duration::from_millis(task.spec.timeout_ms.saturating_sub(ran)),
             leaving: self.leaving.subscribe(),
         };
         let summary = Summary { read_to: task.record.log_from, ..Summary::default() };
-        self.running.insert(task.id, Running { summary, job: task.job() });
+        self.running.insert(task.id, Running { summary, job: task.job(), stopped: false });
         let id = task.id;
         self.ends.spawn(async move { (id, start::attend(watch).await) });
     }
@@ -169,10 +220,11 @@ impl Runner {
         if tasks.is_empty() {
             return Ok(());
         }
-        for account in known::reopened(&self.store, &tasks)?.into_keys() {
-            self.store.set_note(&known::closed(&account), None)?;
+        for account in known::reopened(&*self.store, &self.owner, &tasks)?.into_keys() {
+            self.store.set_note(&known::closed(&self.owner, &account), None)?;
             for mut task in tasks.iter().filter(|task| task.account == account).cloned() {
-                if std::mem::take(&mut task.record.sign_in) {
+                let ours = task.owner.as_deref() == Some(self.owner.as_str());
+                if ours && std::mem::take(&mut task.record.sign_in) {
                     task.state = State::Queued;
                     task.ended = None;
                     self.store.save(&mut task)?;
@@ -188,7 +240,7 @@ impl Runner {
         for letter in inbox::read(&dir) {
             let task = letter.task.and_then(|(mut head, prompt)| {
                 head.key.get_or_insert_with(|| inbox::key(&letter.path));
-                compose(&self.store, &[], head, prompt, &crate::paths::home())
+                compose(&*self.store, &[], head, prompt, &crate::paths::home())
                     .map_err(|wrong| wrong.to_string())
             });
             let name = letter.path.display();
@@ -213,11 +265,8 @@ impl Runner {
 
     /// Tells those who list how this runner stands.
     pub(super) fn tell(&mut self) -> Result<(), StoreError> {
-        let told = Told {
-            jobs: self.jobs,
-            down: self.outage.reason().map(str::to_owned),
-            canary: self.outage.canary(),
-        };
+        let told =
+            Told { jobs: self.jobs, down: self.outage.reason(), canary: self.outage.ahead() };
         let told = serde_json::to_string(&told).unwrap_or_default();
         if self.told.as_ref() != Some(&told) {
             self.store.set_note(&known::told_by(&self.owner), Some(&told))?;

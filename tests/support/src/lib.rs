@@ -9,6 +9,7 @@
 //! loopback and the sandbox's temporary directory.
 
 pub mod claude;
+pub mod postgres;
 pub mod sandbox;
 pub mod service;
 pub mod stand;
@@ -16,6 +17,7 @@ pub mod terminal;
 pub mod wait;
 
 pub use claude::{real_claude, scripted_claude};
+pub use postgres::PostgresServer;
 pub use sandbox::{Sandbox, SignIn};
 pub use service::FakeService;
 pub use service::log::{Request, RequestKind};
