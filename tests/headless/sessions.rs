@@ -173,24 +173,6 @@ fn hooks_of_the_users_settings_run_beside_ours() {
 }
 
 #[test]
-fn settings_that_come_by_a_pipe_are_read_once_and_reach_claude() {
-    let stage = failing();
-    let seen = stage.sandbox.tmp().join("hook-ran");
-    let command = format!("cat >> '{}'", seen.display());
-    let settings =
-        json!({"hooks": {"Stop": [{"hooks": [{"type": "command", "command": command}]}]}});
-    // What `--settings <(…)` is in a shell.
-    let pipe = stage.sandbox.tmp().join("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let to = pipe.clone();
-    let writer = std::thread::spawn(move || std::fs::write(to, settings.to_string()));
-    stage.asks(&["--settings", &pipe.to_string_lossy()]).is_the_answer();
-    writer.join().unwrap().unwrap();
-    let told = std::fs::read_to_string(seen).unwrap();
-    assert_eq!(told.matches(r#""hook_event_name":"Stop""#).count(), 1, "{told}");
-}
-
-#[test]
 fn settings_that_cannot_be_read_are_claudes_to_judge() {
     let stage = Stage::new(SignIn::Valid);
     for value in ["missing.json", "{broken"] {
