@@ -158,7 +158,9 @@ impl Runner {
                 Err(error) => {
                     // A full disk, a lock that is held, a database that is away: what runs goes on.
                     let text = error.to_string();
-                    if self.trouble.as_ref() != Some(&text) {
+                    // The cause behind it changes while one thing is wrong.
+                    let kind = |text: &str| text.split(" (").next().map(str::to_owned);
+                    if self.trouble.as_deref().and_then(kind) != kind(&text) {
                         say(&text);
                         self.trouble = Some(text);
                     }
