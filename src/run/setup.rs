@@ -142,7 +142,7 @@ pub(super) fn start(args: &RunArgs, starts_claude: StartsClaude) -> ExitCode {
         // Whatever keeps us from watching must not keep anybody from Claude.
         Err(error) if !watched => {
             say(&format!("{error} · starting claude without us"));
-            replace_us(&claude, &args.claude_args)
+            replace_us(&claude, claude_args)
         }
         Err(error) => {
             say(&error.to_string());
