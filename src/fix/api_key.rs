@@ -67,8 +67,8 @@ pub fn take(config: &Config, state_dir: &Path) -> Result<Key, NoKey> {
 fn read(config: &Config) -> Result<Key, NoKey> {
     let found = if let Some(key) = std::env::var(VARIABLE).ok().filter(|key| !key.is_empty()) {
         key
-    } else if let Some(file) = config.values.api_key.file.clone() {
-        std::fs::read_to_string(&file)
+    } else if let Some(file) = &config.values.api_key.file {
+        std::fs::read_to_string(file)
             .map_err(|error| NoKey::Unreadable(file.display().to_string(), error.to_string()))?
     } else if let Some(command) = config.values.api_key.command.as_deref() {
         said_by(command, COMMAND_PATIENCE)?

@@ -203,7 +203,7 @@ impl Runner {
         let next = self.start_what_may().await?;
         self.tell()?;
         let canary = self.outage.canary().map(|_| CANARY_EVERY);
-        let inbox = self.config.values.queue.inbox.clone().map(|_| INBOX_EVERY);
+        let inbox = self.config.values.queue.inbox.as_ref().map(|_| INBOX_EVERY);
         let soonest =
             [canary, inbox, self.patience()].into_iter().flatten().fold(LOOK_EVERY, Duration::min);
         Ok(next.map(|next| Instant::now() + next.min(soonest)))

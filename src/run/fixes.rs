@@ -98,7 +98,7 @@ impl Run {
 
     fn clear_cache(&self) -> Future<Result<Fixed, String>> {
         let paths: Vec<PathBuf> =
-            self.config.values.cache.paths.clone().into_iter().map(PathBuf::from).collect();
+            self.config.values.cache.paths.iter().map(PathBuf::from).collect();
         self.say("backing up, then moving Claude's cache aside");
         let (config, claude_dir) = (self.config.clone(), self.claude_dir.clone());
         aside(move || {

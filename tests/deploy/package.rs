@@ -108,6 +108,16 @@ fn the_deb_installs_all_that_belongs_to_it_and_goes_without_a_trace() {
     assert!(!usr.exists(), "{}", run(Command::new("find").arg(&usr)));
 }
 
+fn assert_documents_of_tarball(top: &Path) {
+    let completions = top.join("completions");
+    assert_documents(
+        &top.join("man"),
+        &completions.join("claude-safe"),
+        &completions.join("_claude-safe"),
+        &completions.join("claude-safe.fish"),
+    );
+}
+
 #[test]
 fn the_tarball_is_the_same_for_the_same_input_and_says_what_it_needs() {
     let tarball = pack("tarball");
@@ -123,13 +133,7 @@ fn the_tarball_is_the_same_for_the_same_input_and_says_what_it_needs() {
     let name = name.strip_suffix("-unknown-linux-gnu.tar.gz").expect("named for its C library");
     let top = dir.path().join(format!("{name}-unknown-linux-gnu"));
     run(Command::new(top.join("claude-safe")).arg("--version"));
-    let completions = top.join("completions");
-    assert_documents(
-        &top.join("man"),
-        &completions.join("claude-safe"),
-        &completions.join("_claude-safe"),
-        &completions.join("claude-safe.fish"),
-    );
+    assert_documents_of_tarball(&top);
     for file in ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "docs/shells.md", "deploy/crontab"] {
         assert!(top.join(file).is_file(), "{file}");
     }
@@ -153,13 +157,7 @@ fn a_tarball_for_a_mac_has_the_documents_that_the_program_of_this_machine_makes(
     );
     let mode = fs::metadata(top.join("claude-safe")).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o755);
-    let completions = top.join("completions");
-    assert_documents(
-        &top.join("man"),
-        &completions.join("claude-safe"),
-        &completions.join("_claude-safe"),
-        &completions.join("claude-safe.fish"),
-    );
+    assert_documents_of_tarball(&top);
 }
 
 #[test]
